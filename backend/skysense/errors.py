@@ -1,0 +1,85 @@
+"""The error tree. Each class has a code that crosses the process unchanged; each error a sentence and a remedy.
+
+SkySenseError
+├── Cancelled            cancelled        the user stopped it
+├── RequestError         bad-request      a field of the request makes no sense
+├── ProtocolError        protocol         frames or records that cannot be read
+├── RasterError          raster           a raster cannot be opened, read or used
+│   ├── BandError        bands            bands missing or of the wrong kind
+│   ├── GridError        grid             extents, CRS or pixel grids that do not meet
+│   └── DateError        no-date          a date is missing or impossible
+├── OutputError          output           the result cannot be written
+├── LabelError           labels           training labels that cannot be used
+├── PromptError          prompt           a prompt outside the view, a view that is gone
+├── ModelError           model            weights missing, damaged or of another kind
+├── DeviceError          device           the device is not there or has not enough memory
+└── InternalError        internal         our own fault: the log keeps the traceback
+"""
+
+from __future__ import annotations
+
+
+class SkySenseError(Exception):
+    """What was expected and what came (`sentence`), and what to do (`remedy`)."""
+
+    code = "error"
+
+    def __init__(self, sentence: str, remedy: str) -> None:
+        super().__init__(f"{sentence} {remedy}")
+        self.sentence = sentence
+        self.remedy = remedy
+
+
+class Cancelled(SkySenseError):
+    code = "cancelled"
+
+    def __init__(self, sentence: str = "The job was cancelled.", remedy: str = "Start it again when you like.") -> None:
+        super().__init__(sentence, remedy)
+
+
+class RequestError(SkySenseError):
+    code = "bad-request"
+
+
+class ProtocolError(SkySenseError):
+    code = "protocol"
+
+
+class RasterError(SkySenseError):
+    code = "raster"
+
+
+class BandError(RasterError):
+    code = "bands"
+
+
+class GridError(RasterError):
+    code = "grid"
+
+
+class DateError(RasterError):
+    code = "no-date"
+
+
+class OutputError(SkySenseError):
+    code = "output"
+
+
+class LabelError(SkySenseError):
+    code = "labels"
+
+
+class PromptError(SkySenseError):
+    code = "prompt"
+
+
+class ModelError(SkySenseError):
+    code = "model"
+
+
+class DeviceError(SkySenseError):
+    code = "device"
+
+
+class InternalError(SkySenseError):
+    code = "internal"

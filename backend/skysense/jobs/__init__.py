@@ -1,0 +1,1 @@
+"""Jobs: one file each, ``run(request, report) -> result``. They know nothing of QGIS or pipes."""

@@ -1,0 +1,362 @@
+"""One frozen dataclass per request and per result; `RESULTS` says which request gives which result.
+
+Paths are absolute. Lengths carry their unit in the name. A request holds everything that decides its output, so that
+the plugin, qgis_process and the command line, sending the same request, get the same files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .scene_source import ArrayFile, BandIndex, Display, Scaling, SceneSource, ViewSource
+
+
+# -- looking ---------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class DescribeRaster:  # -> RasterDescription
+    """Open one raster and say what it is."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class RasterDescription:
+    path: str
+    height: int
+    width: int
+    count: int
+    dtype: str
+    crs: str  # "" where the file has none
+    transform: tuple[float, ...]  # affine a, b, c, d, e, f
+    gsd_m: float | None  # at the centre; None without a CRS
+    band_labels: tuple[str, ...]  # description or colour interpretation of each band
+    sensor: str | None  # guessed key of SENSORS
+    bands: tuple[BandIndex, ...]  # guessed mapping
+    scaling: Scaling
+    date: str | None
+    reasons: tuple[str, ...]  # one sentence per guess, for the user
+    display: Display
+
+
+@dataclass(frozen=True)
+class EstimateCost:  # -> CostEstimate
+    """Ahead of a long job: how long, how much disk, how many pixels."""
+
+    scene: SceneSource
+    encoder: str
+    bytes_per_pixel: float  # of all outputs together
+    model_path: str | None = None
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class CostEstimate:
+    height: int
+    width: int
+    tiles: int
+    seconds: float
+    disk_bytes: int
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class ListModels:  # -> ModelList
+    """The bundled encoders and the user's own models under `folder`."""
+
+    folder: str
+
+
+@dataclass(frozen=True)
+class ClassInfo:
+    value: int  # in the class raster; 0 is reserved for "no data"
+    name: str
+    colour: str  # "#rrggbb"
+
+
+@dataclass(frozen=True)
+class ClassAccuracy:
+    name: str
+    iou: float | None  # None: the class is absent from the validation blocks
+    precision: float | None
+    recall: float | None
+    pixels: int  # labelled validation pixels
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What the interface shows of an encoder or a fine-tuned model."""
+
+    key: str  # of ENCODERS, or the file's path for the user's own models
+    kind: str  # "encoder" or "segmentation"
+    label: str
+    sensors: tuple[str, ...]
+    parameters: int
+    licence: str
+    description: str
+    path: str | None  # weights file; None where it is missing
+    digest: str | None  # "sha256:<hex>" of the weights
+    encoder: str  # the encoder that it stands on, its own key for encoders
+    classes: tuple[ClassInfo, ...] = ()
+    accuracy: tuple[ClassAccuracy, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()  # rows: reference, columns: predicted, in cells of the class list
+    mean_iou: float | None = None
+    notes: tuple[str, ...] = ()  # data, dates, recipe: one sentence each
+
+
+@dataclass(frozen=True)
+class ModelList:
+    models: tuple[ModelCard, ...]
+
+
+# -- feature maps ----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class EmbedScene:  # -> FeatureMapWritten
+    """Dense features of a scene as a raster with one band per component."""
+
+    scene: SceneSource
+    output_path: str  # COG, float32 stored with 16 bits
+    picture_path: str | None  # COG, uint8 RGB of the first three principal components
+    encoder: str = "skysense-nano"
+    components: int = 16  # principal components; 0 keeps every feature
+    tile_px: int = 512
+    device: str = "auto"  # "auto", "cpu", "cuda"
+
+
+@dataclass(frozen=True)
+class FeatureMapWritten:
+    path: str
+    picture_path: str | None
+    bands: int
+    height: int
+    width: int
+    explained_variance: float | None  # share kept by the components; None when all features are kept
+    encoder_digest: str
+    seconds: float
+
+
+# -- click-to-segment ------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class OpenView:  # -> ViewReady
+    """Encode a view so that prompts are answered at once."""
+
+    source: ViewSource
+
+
+@dataclass(frozen=True)
+class ViewReady:
+    view: str  # name for later requests
+    height: int
+    width: int
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A point or a box, in the view's CRS. A box has all four numbers; a point only x and y."""
+
+    x: float
+    y: float
+    positive: bool = True
+    x2: float | None = None
+    y2: float | None = None
+
+
+@dataclass(frozen=True)
+class PromptView:  # -> MaskReady
+    """The mask for all prompts so far, in the order they were made. Undo is the same list without its last."""
+
+    view: str
+    prompts: tuple[Prompt, ...]
+
+
+@dataclass(frozen=True)
+class MaskReady:
+    view: str
+    mask: ArrayFile  # uint8 (H, W): 1 inside
+    pixels: int
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class OutlineMask:  # -> OutlineReady
+    """The polygon of the mask for these prompts, in the view's CRS."""
+
+    view: str
+    prompts: tuple[Prompt, ...]
+    simplify_px: float = 1.0  # 0 keeps every pixel corner
+    fill_holes_px: int = 0  # holes up to this many pixels are filled
+
+
+@dataclass(frozen=True)
+class OutlineReady:
+    wkt: str  # MULTIPOLYGON; "MULTIPOLYGON EMPTY" when nothing is selected
+    pixels: int
+    area_m2: float | None  # on the ground; None without a CRS
+
+
+@dataclass(frozen=True)
+class CloseView:  # -> ViewClosed
+    view: str
+
+
+@dataclass(frozen=True)
+class ViewClosed:
+    view: str
+
+
+@dataclass(frozen=True)
+class PointPrompt:
+    """One prompt of a batch. Prompts of the same object stand together in the answer."""
+
+    object_id: int
+    x: float
+    y: float
+    positive: bool = True
+
+
+@dataclass(frozen=True)
+class SegmentPoints:  # -> PolygonsWritten
+    """One polygon per object of a list of points."""
+
+    path: str  # raster
+    display: Display | None
+    points: tuple[PointPrompt, ...]
+    points_crs: str  # "" = the raster's own coordinates
+    output_path: str  # GeoPackage; field object_id joins the points' attributes
+    object_size_m: float | None = None  # typical diameter; sets the view's scale
+    simplify_px: float = 1.0
+    fill_holes_px: int = 0
+
+
+@dataclass(frozen=True)
+class PolygonsWritten:
+    path: str
+    layer: str
+    count: int
+    empty: tuple[int, ...]  # object ids without a polygon (outside the raster, on nodata)
+    seconds: float
+
+
+# -- change ----------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class DetectChange:  # -> ChangeWritten
+    """Two dated scenes of one place: score, mask and polygons of what changed."""
+
+    before: SceneSource
+    after: SceneSource
+    score_path: str  # COG float32
+    mask_path: str | None  # COG uint8: 1 changed, 0 not, 255 no data
+    polygons_path: str | None  # GeoPackage
+    method: str = "auto"  # "auto", "change-vector", "log-ratio", "deep-features"
+    encoder: str = "skysense-nano"
+    threshold: float | None = None  # None: found by the method's rule
+    minimum_area_m2: float = 0.0
+    tile_px: int = 512
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class ChangeWritten:
+    score_path: str
+    mask_path: str | None
+    polygons_path: str | None
+    method: str  # the one used
+    threshold: float
+    changed_share: float  # of valid pixels
+    polygons: int
+    before_date: str
+    after_date: str
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+# -- fine-tuning -----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class TrainSegmentation:  # -> ModelTrained
+    """Fine-tune on polygons of classes over a scene."""
+
+    scene: SceneSource
+    labels_path: str  # any vector file that OGR reads
+    labels_layer: str | None
+    class_field: str
+    model_path: str  # .safetensors to write
+    name: str
+    encoder: str = "skysense-nano"
+    tune: str = "head"  # "head", "last-blocks", "all"
+    steps: int = 300
+    batch: int = 8  # halved when memory runs out
+    learning_rate: float = 1e-3
+    validation_share: float = 0.25  # of spatial blocks
+    crop_px: int = 256
+    seed: int = 0
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class ModelTrained:
+    card: ModelCard
+    steps: int  # done; fewer than asked for when cancelled or converged
+    batch: int  # at the end
+    best_step: int
+    stopped: str  # "finished" or "cancelled"
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ApplyModel:  # -> LabelMapWritten
+    """Class raster and confidence of a whole scene."""
+
+    scene: SceneSource
+    model_path: str
+    output_path: str  # COG uint8 with palette: class values, 0 no data
+    confidence_path: str | None  # COG uint8: probability of the class, 0..100 %, 255 no data
+    tile_px: int = 512
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class LabelMapWritten:
+    path: str
+    confidence_path: str | None
+    classes: tuple[ClassInfo, ...]
+    shares: tuple[float, ...]  # of valid pixels, one per class
+    height: int
+    width: int
+    seconds: float
+
+
+# -- the engine itself -----------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Diagnose:  # -> Diagnosis
+    """What the diagnostics report holds."""
+
+    folder: str  # of the user's models
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    lines: tuple[str, ...]  # "name: value", paths scrubbed of the user's name
+
+
+RESULTS: dict[type, type] = {
+    DescribeRaster: RasterDescription,
+    EstimateCost: CostEstimate,
+    ListModels: ModelList,
+    EmbedScene: FeatureMapWritten,
+    OpenView: ViewReady,
+    PromptView: MaskReady,
+    OutlineMask: OutlineReady,
+    CloseView: ViewClosed,
+    SegmentPoints: PolygonsWritten,
+    DetectChange: ChangeWritten,
+    TrainSegmentation: ModelTrained,
+    ApplyModel: LabelMapWritten,
+    Diagnose: Diagnosis,
+}
+
+REQUESTS: dict[str, type] = {request.__name__: request for request in RESULTS}
+
+# Answered by the interactive worker, which never queues behind a long job.
+INTERACTIVE: frozenset[type] = frozenset(
+    {DescribeRaster, EstimateCost, ListModels, OpenView, PromptView, OutlineMask, CloseView, Diagnose}
+)
