@@ -140,6 +140,8 @@ class OpenView:  # -> ViewReady
     """Encode a view so that prompts are answered at once."""
 
     source: ViewSource
+    mask_path: str  # where masks go: raw files beside this name, in the session's private folder
+    object_size_m: float | None = None  # typical diameter on the ground; sets the scale that the method works at
 
 
 @dataclass(frozen=True)
