@@ -1,0 +1,287 @@
+"""The command line: the same requests and jobs as the plugin, with a progress bar.
+
+Exit codes: 0 done, 2 the input cannot be used (a sentence and a remedy on stderr), 130 stopped with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from skysense import __version__
+from skysense.errors import Cancelled, SkySenseError
+from skysense.jobs import table
+from skysense.protocol import requests as r
+from skysense.protocol.records import to_plain
+from skysense.protocol.scene_source import Extent
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse, run, print; the console script returns this as its exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+        return code
+    except (KeyboardInterrupt, Cancelled):
+        print("Stopped.", file=sys.stderr)
+        return 130
+    except SkySenseError as error:
+        print(f"{error.sentence}\n{error.remedy}", file=sys.stderr)
+        return 2
+
+
+# -- the parser ------------------------------------------------------------------------------------------------------
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="skysense", description="SkySense on satellite, aerial and drone imagery: the engine of the QGIS plugin."
+    )
+    parser.add_argument("--version", action="version", version=f"skysense {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_jobs(commands)
+    _add_tools(commands)
+    return parser
+
+
+def _add_jobs(commands: Any) -> None:
+    embed = _job(commands, "embed", _embed, "dense feature map of a scene")
+    _scene_arguments(embed)
+    embed.add_argument("--output", required=True, help="feature map to write (COG)")
+    embed.add_argument("--picture", help="picture of the first three principal components to write (COG)")
+    embed.add_argument("--components", type=int, default=16, help="principal components to keep; 0 keeps all features")
+    _engine_arguments(embed)
+
+    segment = _job(commands, "segment", _segment, "one polygon per point of a point layer")
+    segment.add_argument("raster", metavar="FILE", help="the image")
+    segment.add_argument("--points", required=True, help="point layer (any OGR file)")
+    segment.add_argument("--object-field", help="field that names the object of a point (default: one object a point)")
+    segment.add_argument("--positive-field", help="field that is 0 or false for points against the object")
+    segment.add_argument("--object-size", type=float, metavar="METRES", help="typical diameter of the objects")
+    segment.add_argument("--simplify", type=float, default=1.0, metavar="PIXELS")
+    segment.add_argument("--fill-holes", type=int, default=0, metavar="PIXELS")
+    segment.add_argument("--output", required=True, help="polygons to write (GeoPackage)")
+
+    change = _job(commands, "change", _change, "what changed between two dates")
+    change.add_argument("--before", nargs="+", required=True, metavar="FILE")
+    change.add_argument("--after", nargs="+", required=True, metavar="FILE")
+    change.add_argument("--before-dates", nargs="+", metavar="DATE", default=[])
+    change.add_argument("--after-dates", nargs="+", metavar="DATE", default=[])
+    change.add_argument("--sensor", help="sensor of all files (default: guessed)")
+    _extent_arguments(change)
+    change.add_argument("--score", required=True, help="change score to write (COG)")
+    change.add_argument("--mask", help="changed or not to write (COG)")
+    change.add_argument("--polygons", help="changed areas to write (GeoPackage)")
+    change.add_argument(
+        "--method", default="auto", choices=("auto", "change-vector", "log-ratio", "deep-features"), help="default: auto"
+    )
+    change.add_argument("--threshold", type=float, help="default: found by the method's rule")
+    change.add_argument("--minimum-area", type=float, default=0.0, metavar="SQUARE_METRES")
+    _engine_arguments(change)
+
+    train = _job(commands, "train", _train, "fine-tune a segmentation on labelled polygons")
+    _scene_arguments(train)
+    train.add_argument("--labels", required=True, help="polygon layer (any OGR file)")
+    train.add_argument("--layer", help="its layer (default: the first)")
+    train.add_argument("--class-field", required=True)
+    train.add_argument("--model", required=True, help="model to write (.safetensors)")
+    train.add_argument("--name", help="what the model is called (default: the file's name)")
+    train.add_argument("--tune", default="head", choices=("head", "last-blocks", "all"))
+    train.add_argument("--steps", type=int, default=300)
+    train.add_argument("--batch", type=int, default=8)
+    train.add_argument("--learning-rate", type=float, default=1e-3)
+    train.add_argument("--seed", type=int, default=0)
+    _engine_arguments(train)
+
+    apply = _job(commands, "apply", _apply, "class raster of a scene by a fine-tuned model")
+    _scene_arguments(apply)
+    apply.add_argument("--model", required=True, help="model that `skysense train` wrote")
+    apply.add_argument("--output", required=True, help="class raster to write (COG)")
+    apply.add_argument("--confidence", help="confidence raster to write (COG)")
+    apply.add_argument("--device", default="auto")
+
+
+def _add_tools(commands: Any) -> None:
+    describe = _job(commands, "describe", _describe, "what a raster is: sensor, bands, date, display")
+    describe.add_argument("raster", metavar="FILE")
+
+    models = _job(commands, "models", _models, "the encoders and your own models")
+    models.add_argument("--folder", default="", help="where your own models lie")
+
+    doctor = _job(commands, "doctor", _doctor, "versions, devices, memory, models: for a report")
+    doctor.add_argument("--folder", default="", help="where your own models lie")
+
+    evaluate = _job(commands, "evaluate", _evaluate, "figures on labelled folders")
+    evaluate.add_argument("kind", choices=tuple(EVALUATIONS))
+    evaluate.add_argument("folders", nargs="+", metavar="FOLDER")
+    evaluate.add_argument("--json", metavar="OUT")
+    evaluate.add_argument("--seed", type=int, default=0)
+    evaluate.add_argument("--targets", type=int, default=36)
+    evaluate.add_argument("--model", default="skysense-nano", help="encoder (default: skysense-nano)")
+    evaluate.add_argument("--weights", metavar="FILE", help="weights in place of the bundled ones")
+    evaluate.add_argument("--baselines", action="store_true", help="also the baselines, on the same targets and folds")
+    evaluate.add_argument("--group-by", metavar="REGEX", help="group 1 of it on a file's stem is the group")
+
+    serve = commands.add_parser("serve", help="the worker process that the plugin starts", add_help=False)
+    serve.add_argument("rest", nargs=argparse.REMAINDER)
+    serve.set_defaults(run=_serve)
+
+
+def _job(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _scene_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE", help="rasters of one place: any sensors, any dates")
+    parser.add_argument("--dates", nargs="+", metavar="DATE", default=[], help="one a file, in order; - is guessed")
+    parser.add_argument("--sensors", nargs="+", metavar="SENSOR", default=[], help="hr, s2, s1, landsat; - is guessed")
+    _extent_arguments(parser)
+
+
+def _extent_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--extent", nargs=4, type=float, metavar=("WEST", "SOUTH", "EAST", "NORTH"))
+    parser.add_argument("--extent-crs", default="EPSG:4326", help="of --extent (default: EPSG:4326)")
+
+
+def _engine_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--encoder", default="skysense-nano")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda")
+
+
+# -- jobs ------------------------------------------------------------------------------------------------------------
+def _embed(options: argparse.Namespace) -> int:
+    return _run(
+        r.EmbedScene(
+            scene=_scene(options.files, options.dates, options.sensors, _extent(options)),
+            output_path=_absolute(options.output),
+            picture_path=_absolute(options.picture) if options.picture else None,
+            encoder=options.encoder,
+            components=options.components,
+            device=options.device,
+        )
+    )
+
+
+def _segment(options: argparse.Namespace) -> int:
+    from skysense.scene.read_points import read_points
+
+    points, crs = read_points(_absolute(options.points), options.object_field, options.positive_field)
+    description = _call(r.DescribeRaster(_absolute(options.raster)))
+    return _run(
+        r.SegmentPoints(
+            path=description.path,
+            display=description.display,
+            points=points,
+            points_crs=crs,
+            output_path=_absolute(options.output),
+            object_size_m=options.object_size,
+            simplify_px=options.simplify,
+            fill_holes_px=options.fill_holes,
+        )
+    )
+
+
+def _change(options: argparse.Namespace) -> int:
+    sensors = [options.sensor or "-"]
+    extent = _extent(options)
+    return _run(
+        r.DetectChange(
+            before=_scene(options.before, options.before_dates, sensors * len(options.before), extent),
+            after=_scene(options.after, options.after_dates, sensors * len(options.after), extent),
+            score_path=_absolute(options.score),
+            mask_path=_absolute(options.mask) if options.mask else None,
+            polygons_path=_absolute(options.polygons) if options.polygons else None,
+            method=options.method,
+            encoder=options.encoder,
+            threshold=options.threshold,
+            minimum_area_m2=options.minimum_area,
+            device=options.device,
+        )
+    )
+
+
+def _train(options: argparse.Namespace) -> int:
+    return _run(
+        r.TrainSegmentation(
+            scene=_scene(options.files, options.dates, options.sensors, _extent(options)),
+            labels_path=_absolute(options.labels),
+            labels_layer=options.layer,
+            class_field=options.class_field,
+            model_path=_absolute(options.model),
+            name=options.name or Path(options.model).stem,
+            encoder=options.encoder,
+            tune=options.tune,
+            steps=options.steps,
+            batch=options.batch,
+            learning_rate=options.learning_rate,
+            seed=options.seed,
+            device=options.device,
+        )
+    )
+
+
+def _apply(options: argparse.Namespace) -> int:
+    return _run(
+        r.ApplyModel(
+            scene=_scene(options.files, options.dates, options.sensors, _extent(options)),
+            model_path=_absolute(options.model),
+            output_path=_absolute(options.output),
+            confidence_path=_absolute(options.confidence) if options.confidence else None,
+            device=options.device,
+        )
+    )
+
+
+def _describe(options: argparse.Namespace) -> int:
+    return _run(r.DescribeRaster(_absolute(options.raster)))
+
+
+# -- tools -----------------------------------------------------------------------------------------------------------
+def _models(options: argparse.Namespace) -> int:
+    for card in _call(r.ListModels(folder=options.folder)).models:
+        state = card.digest[:19] if card.digest else "weights missing"
+        print(f"{card.key:<24} {card.kind:<14} {card.parameters:>13,}  {'+'.join(card.sensors):<14} {state}")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    print("\n".join(_call(r.Diagnose(folder=options.folder)).lines))
+    return 0
+
+
+# kind -> module with run(folders, options) -> rows
+EVALUATIONS = {
+    "clicks": "skysense.evaluate.clicks",
+    "dense-probe": "skysense.evaluate.dense_probe",
+    "change": "skysense.evaluate.change",
+}
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from skysense.worker.serve import serve
+
+    return serve(options.rest)
+
+
+# -- one call --------------------------------------------------------------------------------------------------------
+def _run(request: object) -> int:
+    """Run the job with a bar on stderr and print its result as JSON on stdout."""
+    print(json.dumps(to_plain(_call(request)), indent=2, ensure_ascii=False))
+    return 0
+
+
+def _call(request: object) -> Any:
+    from skysense.jobs.bar import BarReport
+
+    with BarReport() as report:
+        return table.load(type(request))(request, report)
+
+
+def _absolute(path: str) -> str:
+    return os.path.abspath(os.path.expanduser(path))

@@ -1,0 +1,85 @@
+"""Encode one view for click-to-segment."""
+
+from __future__ import annotations
+
+import time
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.transform import Affine, from_bounds
+
+from skysense.errors import RequestError
+from skysense.jobs import views
+from skysense.jobs.report import Report
+from skysense.protocol.requests import OpenView, ViewReady
+from skysense.protocol.scene_source import ArrayFile, ViewSource
+from skysense.scene.display import display_of, render
+from skysense.scene.ground import pixel_size_m
+from skysense.segment.session import ClickSession
+from skysense.segment.view_scale import choose_scale
+
+LARGEST_SIDE_PX = 1024  # a larger view answers too slowly to be clicked in
+
+
+def run(request: OpenView, report: Report) -> ViewReady:
+    """Read the view's pixels and build its graph of regions.
+
+    Raises:
+        RequestError: neither or both of file and picture, a view larger than 1024 px.
+        RasterError: the file cannot be read.
+    """
+    started = time.perf_counter()
+    source = request.source
+    _check(source)
+    report.progress(0.0, "Reading the view")
+    rgb, valid = _pixels(source)
+    report.progress(0.3, "Encoding the view")
+    e = source.extent
+    transform = from_bounds(e.west, e.south, e.east, e.north, source.width, source.height)
+    factor = choose_scale(source.height, source.width, _object_px(request, transform))
+    session = ClickSession(rgb, factor)
+    view = views.add(session, valid, transform, e.crs, request.mask_path)
+    return ViewReady(
+        view=view.name,
+        height=source.height,
+        width=source.width,
+        milliseconds=1e3 * (time.perf_counter() - started),
+    )
+
+
+def _check(source: ViewSource) -> None:
+    if (source.path is None) == (source.picture is None):
+        raise RequestError("A view needs either a file or a rendered picture.", "Choose a layer and start again.")
+    if not 1 <= min(source.height, source.width) <= max(source.height, source.width) <= LARGEST_SIDE_PX:
+        raise RequestError(
+            f"The view has {source.width} x {source.height} pixels, at most {LARGEST_SIDE_PX} a side can be clicked in.",
+            "Zoom in, or make the map window smaller.",
+        )
+
+
+def _pixels(source: ViewSource) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """RGB (H, W, 3) and validity (H, W)."""
+    if source.picture is not None:
+        rgb = _picture(source.picture, (source.height, source.width, 3))
+        return rgb, np.ones(rgb.shape[:2], dtype=bool)
+    path = str(source.path)
+    display = source.display or display_of(path)
+    return render(path, display, source.extent, source.height, source.width)
+
+
+def _picture(file: ArrayFile, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    if file.dtype != "uint8" or tuple(file.shape) != shape:
+        raise RequestError(
+            f"The rendered picture is {file.dtype} {file.shape}, the view needs uint8 {shape}.", "Start again in this view."
+        )
+    return np.array(np.memmap(file.path, dtype=np.uint8, mode="r", shape=shape))
+
+
+def _object_px(request: OpenView, transform: Affine) -> float | None:
+    """The typical object's diameter in pixels of the view, as the side of a square of the same area."""
+    if request.object_size_m is None or not request.source.extent.crs:
+        return None
+    e = request.source.extent
+    gsd_m = pixel_size_m(e.crs, transform, (e.west + e.east) / 2, (e.south + e.north) / 2)
+    return request.object_size_m / gsd_m * sqrt(np.pi) / 2
