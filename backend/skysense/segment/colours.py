@@ -44,10 +44,12 @@ def log_ratio(
     prior = shares.mean(axis=0)
 
     def histogram(weight: NDArray[np.float64]) -> NDArray[np.float64]:
-        colours = weight @ shares
+        colours = np.einsum("n,np->p", weight, shares)
         return colours / max(float(colours.sum()), 1e-9) + 0.02 * prior
 
-    return np.log(shares @ histogram(object_weight)) - np.log(shares @ histogram(background_weight))
+    # einsum, not @: the threads of a matrix library keep spinning after each small product.
+    likelihoods = np.einsum("np,kp->kn", shares, np.stack([histogram(object_weight), histogram(background_weight)]))
+    return np.log(likelihoods[0] / likelihoods[1])
 
 
 def _squared_distance(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -176,7 +176,10 @@ def _box_in_force(prompts: Sequence[Prompt]) -> Box | None:
     for prompt in prompts:
         if isinstance(prompt, Box):
             box = prompt
-        elif box is not None and prompt.positive:
-            if not (box.x0 <= prompt.x <= box.x1 and box.y0 <= prompt.y <= box.y1):
-                box = None
+        elif box is not None and prompt.positive and not _holds(box, prompt):
+            box = None
     return box
+
+
+def _holds(box: Box, click: Click) -> bool:
+    return box.x0 <= click.x <= box.x1 and box.y0 <= click.y <= box.y1
