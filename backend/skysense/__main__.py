@@ -1,0 +1,5 @@
+"""``python -m skysense``."""
+
+from skysense.cli import main
+
+raise SystemExit(main())
