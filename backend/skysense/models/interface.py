@@ -30,10 +30,11 @@ class SceneBatch:
     hr: Tensor | None = None  # (B, 4, H, W) R, G, B, N; 0..1
     hr_bands: Tensor | None = None  # (B, 4) bool, which bands are there; None: all
     hr_valid: Tensor | None = None  # (B, H, W) bool; None: all
+    hr_days: Tensor | None = None  # (B,) int, day of year 1..366, 0 = unknown; None: all unknown
 
     s2: Tensor | None = None  # (B, T, 10, h, w) reflectance, 1.0 = 100 %
     s2_bands: Tensor | None = None  # (B, 10) bool
-    s2_days: Tensor | None = None  # (B, T) int, day of year 1..366, 0 = unknown; None: all unknown
+    s2_days: Tensor | None = None  # (B, T) int, as hr_days
     s2_dates_valid: Tensor | None = None  # (B, T) bool, False pads a shorter series; None: all
     s2_valid: Tensor | None = None  # (B, T, h, w) bool, False under clouds and outside; None: all
     s2_box: Tensor | None = None  # (B, 4) top, left, bottom, right in s2 pixels; None: the whole array

@@ -1,0 +1,384 @@
+"""SkySense: encode each sensor, put all on one grid, add dates, fuse, attend to geo-context prototypes.
+
+Guo et al., "SkySense: A Multi-Modal Remote Sensing Foundation Model Towards Universal Interpretation for Earth
+Observation Imagery", CVPR 2024 (arXiv 2312.10115). Released code: github.com/Jack-bo1220/SkySense.
+
+Legend: B samples, T dates of a sensor, N tokens of a position (all sensors and dates), D width, h w cells.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..interface import SENSOR_ORDER, Encoder, EncoderInfo, FeatureMap, Level, SceneBatch
+from .fusion import DateEncoding, FusionConfig, FusionTransformer
+from .geo_context import GeoContext
+from .lite0_stem import LITE0_PIXEL_MEAN, LITE0_PIXEL_STD
+from .normalise import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    fill_missing_colours,
+    standardise_hr,
+    standardise_s1,
+    standardise_s2,
+)
+from .swin_v2 import SwinV2, SwinV2Config
+from .vit import UPHead, ViT, ViTConfig
+
+CHUNK_TOKENS = 32_768  # fused at a time: bounds the memory of long series
+
+
+@dataclass(frozen=True)
+class SkySenseConfig:
+    """One size of SkySense."""
+
+    key: str
+    label: str
+    hr: SwinV2Config
+    s2: ViTConfig
+    s1: ViTConfig
+    up: int  # UPHead: cells a side that one ViT token becomes
+    fusion: FusionConfig
+    fused_stages: tuple[int, ...]  # stages of the HR encoder that enter the fusion; the first one sets the grid
+    dates: str = "all"  # sensors that get date codes: "all" as in the paper, "s2" as in the released code
+    region_side: int = 64  # region_side x region_side equal-area regions
+    prototypes: int = 100  # of each region; 0: no geo-context
+    hr_mean: tuple[float, ...] = IMAGENET_MEAN
+    hr_std: tuple[float, ...] = IMAGENET_STD
+    halo: tuple[int, int, int] = (0, 0, 0)  # pixels of hr, s2, s1 that a tile needs around it
+
+
+class LateralSum(nn.Module):
+    """Several HR levels on the grid of the finest: 1 x 1 projections, coarser maps resized bilinearly, summed."""
+
+    def __init__(self, widths: tuple[int, ...], width_out: int) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(width, width_out, kernel_size=1) for width in widths)
+
+    def forward(self, maps: list[Tensor]) -> Tensor:
+        """[(B, C_i, h / 2^i, w / 2^i)] -> (B, D, h, w)."""
+        height, width = maps[0].shape[-2:]
+        total = self.laterals[0](maps[0])
+        for depth, (lateral, level) in enumerate(zip(self.laterals[1:], maps[1:]), start=1):
+            level = F.interpolate(lateral(level), scale_factor=2**depth, mode="bilinear", align_corners=False)
+            total = total + level[..., :height, :width]  # an odd finer map was padded before it was halved
+        return total
+
+
+class SkySense(Encoder):
+    """The factorised encoder."""
+
+    def __init__(self, config: SkySenseConfig) -> None:
+        super().__init__()
+        width = config.fusion.width_in
+        self.config = config
+        self.hr_encoder = SwinV2(config.hr)
+        self.s2_encoder = ViT(config.s2)
+        self.s1_encoder = ViT(config.s1)
+        self.s2_head = UPHead(config.s2.width, width, config.up)
+        self.s1_head = UPHead(config.s1.width, width, config.up)
+        widths = tuple(config.hr.level_width(stage) for stage in config.fused_stages)
+        # One stage of the right width enters as it is, as in the released code.
+        self.hr_neck = None if widths == (width,) else LateralSum(widths, width)
+        self.dates = DateEncoding(width)
+        self.fusion = FusionTransformer(config.fusion)
+        self.geo_context = (
+            GeoContext(config.region_side, config.prototypes, config.fusion.width) if config.prototypes else None
+        )
+        self.info = describe(config, self)
+
+    def forward(self, batch: SceneBatch) -> dict[str, FeatureMap]:
+        maps: dict[str, Tensor] = {}
+        features: dict[str, Tensor] = {}  # F_i on the common grid, (B, T, D, h, w)
+        seen: dict[str, Tensor] = {}  # (B, T, h, w) bool
+        grid = self._grid(batch)
+        for sensor in batch.sensors:
+            if sensor == "hr":
+                features[sensor], seen[sensor] = self._encode_hr(batch, maps)
+            else:
+                features[sensor], seen[sensor] = self._encode_series(batch, sensor, grid, maps)
+        fused = self._fuse(batch, features, seen)
+        if self.geo_context is not None:
+            fused = torch.cat([fused, self.geo_context(fused, batch.lonlat)], dim=1)  # F_RS
+        maps["fused"] = fused
+        strides = {name: level.stride for name, level in self.info.levels.items()}
+        strides["fused"] = self.info.strides[batch.sensors[0]]
+        return {
+            name: FeatureMap(values, strides[name], self.info.key, self.info.digest) for name, values in maps.items()
+        }
+
+    def last_blocks(self) -> list[nn.Module]:
+        modules: list[nn.Module] = [self.fusion, self.hr_encoder.stages[-1], self.s2_head, self.s1_head]
+        modules += [self.s2_encoder.blocks[-1], self.s1_encoder.blocks[-1]]
+        return modules if self.hr_neck is None else [*modules, self.hr_neck]
+
+    # -- one sensor at a time ----------------------------------------------------------------------------------------
+    def encode_hr(self, batch: SceneBatch) -> list[Tensor]:
+        """The HR pyramid alone: one map per level of the configuration."""
+        if batch.hr is None:
+            raise ValueError("The batch has no high-resolution image.")
+        x = fill_missing_colours(batch.hr, batch.hr_bands)
+        x = standardise_hr(x, self.config.hr_mean, self.config.hr_std, batch.hr_bands, batch.hr_valid)
+        return self.hr_encoder(x[:, : self.config.hr.channels])
+
+    def encode_series(self, batch: SceneBatch, sensor: str) -> Tensor:
+        """F_s2 or F_s1 on the sensor's own grid, each date alone: (B, T, D, h, w)."""
+        values = getattr(batch, sensor)
+        if values is None:
+            raise ValueError(f"The batch has no series of {sensor}.")
+        if sensor == "s2":
+            x, encoder, head = standardise_s2(values, batch.s2_bands, batch.s2_valid), self.s2_encoder, self.s2_head
+        else:
+            x, encoder, head = standardise_s1(values, batch.s1_bands, batch.s1_valid), self.s1_encoder, self.s1_head
+        dates = x.shape[1]
+        bands = getattr(batch, f"{sensor}_bands")
+        bands = None if bands is None else bands.repeat_interleave(dates, dim=0)
+        y = head(encoder(x.flatten(0, 1), bands))  # (B * T, D, h', w')
+        stride = self.info.strides[sensor]
+        y = y[..., : -(-x.shape[-2] // stride), : -(-x.shape[-1] // stride)]
+        return y.reshape(-1, dates, *y.shape[1:])
+
+    def _encode_hr(self, batch: SceneBatch, maps: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        pyramid = dict(zip(self.config.hr.levels, self.encode_hr(batch)))
+        for stage, level in pyramid.items():
+            maps[f"hr_{self.config.hr.level_stride(stage)}"] = level
+        fused_levels = [pyramid[stage] for stage in self.config.fused_stages]
+        feature = fused_levels[0] if self.hr_neck is None else self.hr_neck(fused_levels)
+        seen = cells_seen(batch.hr_valid, self.info.strides["hr"], feature)
+        return feature[:, None], seen[:, None]
+
+    def _encode_series(
+        self, batch: SceneBatch, sensor: str, grid: tuple[int, int], maps: dict[str, Tensor]
+    ) -> tuple[Tensor, Tensor]:
+        feature = self.encode_series(batch, sensor)  # (B, T, D, h, w)
+        samples, dates = feature.shape[:2]
+        valid = getattr(batch, f"{sensor}_valid")
+        valid = None if valid is None else valid.flatten(0, 1)
+        seen = cells_seen(valid, self.info.strides[sensor], feature.flatten(0, 1))
+        seen = seen.reshape(samples, dates, *seen.shape[1:])
+        dates_valid = getattr(batch, f"{sensor}_dates_valid")
+        if dates_valid is not None:
+            seen = seen & dates_valid[:, :, None, None]
+        maps[sensor] = mean_over_dates(feature, seen)
+        if batch.sensors[0] != sensor:
+            place = self._place(batch, sensor, feature, grid)
+            if place is not None:
+                feature, seen = sample(feature, place, "bilinear"), sample(seen, place, "nearest")
+        return feature, seen
+
+    # -- common grid and fusion --------------------------------------------------------------------------------------
+    def _grid(self, batch: SceneBatch) -> tuple[int, int]:
+        stride = self.info.strides[batch.sensors[0]]
+        height, width = batch.reference.shape[-2:]
+        return -(-height // stride), -(-width // stride)
+
+    def _place(self, batch: SceneBatch, sensor: str, feature: Tensor, grid: tuple[int, int]) -> Tensor | None:
+        """Where the centres of the common grid lie in this sensor's map: (B, h, w, 2) as x, y in -1..1.
+
+        None where the two grids are the same.
+        """
+        box = getattr(batch, f"{sensor}_box")
+        own = getattr(batch, sensor).shape[-2:]
+        reference = batch.reference.shape[-2:]
+        stride, reference_stride = self.info.strides[sensor], self.info.strides[batch.sensors[0]]
+        if box is None:
+            if own == reference and stride == reference_stride:
+                return None
+            box = feature.new_tensor([[0.0, 0.0, own[0], own[1]]]).expand(len(feature), 4)
+        axes = []
+        for axis in (0, 1):
+            centres = (torch.arange(grid[axis], device=feature.device) + 0.5) * reference_stride / reference[axis]
+            pixels = box[:, axis, None] + centres * (box[:, axis + 2] - box[:, axis])[:, None]  # (B, cells)
+            axes.append(pixels / stride / feature.shape[-2 + axis] * 2 - 1)
+        y, x = axes
+        rows, columns = grid
+        place = torch.stack([x[:, None, :].expand(-1, rows, -1), y[:, :, None].expand(-1, -1, columns)], dim=-1)
+        return place.to(feature.dtype)
+
+    def _fuse(self, batch: SceneBatch, features: dict[str, Tensor], seen: dict[str, Tensor]) -> Tensor:
+        """F_mm (B, D, h, w) from F_i and where each of them is seen."""
+        summary = None
+        if self.config.fusion.skip:
+            means = [mean_over_dates(features[sensor], seen[sensor]) for sensor in features]
+            summary = to_positions(torch.stack(means, dim=1).sum(dim=1, keepdim=True))[:, 0]  # (P, D)
+        dated = []
+        for sensor, feature in features.items():
+            if self.config.dates == "all" or sensor == self.config.dates:
+                days = getattr(batch, f"{sensor}_days")
+                if days is not None:
+                    codes = self.dates(days[:, None] if days.ndim == 1 else days)  # (B, T, D)
+                    feature = feature + codes[..., None, None].to(feature.dtype)
+            dated.append(feature)
+        tokens = torch.cat(dated, dim=1)  # F_T + P_DTPE: (B, N, D, h, w)
+        valid = torch.cat(list(seen.values()), dim=1)  # (B, N, h, w)
+        samples, count, _, rows, columns = tokens.shape
+        tokens, valid = to_positions(tokens), to_positions(valid[:, :, None])[..., 0]  # (P, N, D), (P, N)
+        step = max(1, CHUNK_TOKENS // (count + 1))
+        parts = []
+        for start in range(0, len(tokens), step):
+            chunk = slice(start, start + step)
+            parts.append(self.fusion(tokens[chunk], valid[chunk], None if summary is None else summary[chunk]))
+        fused = torch.cat(parts)
+        return fused.reshape(samples, rows, columns, -1).permute(0, 3, 1, 2)
+
+
+def cells_seen(valid: Tensor | None, stride: int, like: Tensor) -> Tensor:
+    """(B, H, W) -> (B, h, w): a cell counts as seen if any of its pixels is valid."""
+    if valid is None:
+        return torch.ones(len(like), *like.shape[-2:], dtype=torch.bool, device=like.device)
+    if stride == 1:
+        return valid
+    return F.max_pool2d(valid[:, None].float(), stride, stride, ceil_mode=True)[:, 0] > 0
+
+
+def mean_over_dates(feature: Tensor, seen: Tensor) -> Tensor:
+    """(B, T, D, h, w) -> (B, D, h, w) over the dates at which a cell was seen; 0 where it never was."""
+    weight = seen[:, :, None].to(feature.dtype)
+    total = (torch.where(seen[:, :, None], feature, 0)).sum(dim=1)
+    return total / weight.sum(dim=1).clamp(min=1)
+
+
+def sample(feature: Tensor, place: Tensor, mode: str) -> Tensor:
+    """(B, T, ..., h', w') at `place` (B, h, w, 2) -> (B, T, ..., h, w); bool stays bool."""
+    samples, dates = feature.shape[:2]
+    flat = feature.reshape(samples, -1, *feature.shape[-2:])
+    y = F.grid_sample(flat.to(place.dtype), place, mode=mode, padding_mode="border", align_corners=False)
+    y = y > 0.5 if feature.dtype == torch.bool else y
+    return y.reshape(samples, dates, *feature.shape[2:-2], *y.shape[-2:])
+
+
+def to_positions(tokens: Tensor) -> Tensor:
+    """(B, N, D, h, w) -> (B * h * w, N, D); positions row-major, samples slowest."""
+    return tokens.permute(0, 3, 4, 1, 2).flatten(0, 2)
+
+
+# -- description -----------------------------------------------------------------------------------------------------
+def describe(config: SkySenseConfig, model: SkySense, digest: str = "untrained") -> EncoderInfo:
+    """The card of one configuration; counts parameters and prototypes, not batch statistics."""
+    hr_stride = config.hr.level_stride(config.fused_stages[0])
+    s2_stride, s1_stride = config.s2.patch // config.up, config.s1.patch // config.up
+    width = config.fusion.width_in
+    levels = {}
+    for stage in config.hr.levels:
+        stride = config.hr.level_stride(stage)
+        levels[f"hr_{stride}"] = Level(config.hr.level_width(stage), stride, "hr", f"Swin V2 stage {stage + 1}")
+    levels["s2"] = Level(width, s2_stride, "s2", "Sentinel-2 features, mean over dates")
+    levels["s1"] = Level(width, s1_stride, "s1", "Sentinel-1 features, mean over dates")
+    fused = config.fusion.width * (2 if config.prototypes else 1)
+    levels["fused"] = Level(fused, hr_stride, "", "All sensors and dates, then the geo-context of the region")
+    bank = 0 if model.geo_context is None else model.geo_context.bank.numel()
+    windows = [config.hr.stage_window(i) * config.hr.level_stride(i) for i in range(len(config.hr.depths))]
+    multiple = {
+        "hr": max(windows),
+        "s2": config.s2.image if config.s2.framed else config.s2.patch,
+        "s1": config.s1.image if config.s1.framed else config.s1.patch,
+    }
+    return EncoderInfo(
+        key=config.key,
+        label=config.label,
+        sensors=SENSOR_ORDER,
+        parameters=sum(parameter.numel() for parameter in model.parameters()) + bank,
+        fused_channels=fused,
+        levels=levels,
+        probe_levels=(*(name for name in levels if name.startswith("hr_")), "s2", "s1"),
+        strides={"hr": hr_stride, "s2": s2_stride, "s1": s1_stride},
+        tile_multiple=multiple,
+        halo=dict(zip(SENSOR_ORDER, config.halo)),
+        digest=digest,
+    )
+
+
+# -- sizes -----------------------------------------------------------------------------------------------------------
+def nano() -> SkySense:
+    """The bundled size. A feature does not depend on its tile: window attention, framed ViTs, no absolute positions."""
+    return SkySense(
+        SkySenseConfig(
+            key="skysense-nano",
+            label="SkySense nano",
+            hr=SwinV2Config(
+                width=64,
+                depths=(2, 4),
+                heads=(4, 8),
+                channels=4,
+                levels=(0, 1),
+                stem="lite0",
+                output="affine",
+                residual_gain=0.0,
+            ),
+            s2=ViTConfig(channels=10, width=128, depth=4, heads=4, image=16, patch=2, framed=True),
+            s1=ViTConfig(channels=2, width=96, depth=3, heads=4, image=16, patch=2, framed=True),
+            up=2,
+            fusion=FusionConfig(width_in=128, width=128, depth=2, heads=4, skip=True),
+            fused_stages=(0, 1),
+            region_side=16,
+            prototypes=16,
+            hr_mean=(LITE0_PIXEL_MEAN,) * 3,
+            hr_std=(LITE0_PIXEL_STD,) * 3,
+            halo=(128, 0, 0),
+        )
+    )
+
+
+def tiny() -> SkySense:
+    """Swin-T, ViT-Ti, fusion of 4 layers."""
+    return SkySense(
+        SkySenseConfig(
+            key="skysense-tiny",
+            label="SkySense tiny",
+            hr=SwinV2Config(width=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
+            s2=ViTConfig(channels=10, width=192, depth=12, heads=3),
+            s1=ViTConfig(channels=2, width=192, depth=12, heads=3),
+            up=4,
+            fusion=FusionConfig(width_in=768, width=384, depth=4, heads=6),
+            fused_stages=(3,),
+            region_side=16,
+            prototypes=32,
+        )
+    )
+
+
+def base() -> SkySense:
+    """Swin-B, ViT-B, fusion of 12 layers."""
+    return SkySense(
+        SkySenseConfig(
+            key="skysense-base",
+            label="SkySense base",
+            hr=SwinV2Config(width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),
+            s2=ViTConfig(channels=10, width=768, depth=12, heads=12),
+            s1=ViTConfig(channels=2, width=768, depth=12, heads=12),
+            up=4,
+            fusion=FusionConfig(width_in=1024, width=768, depth=12, heads=12),
+            fused_stages=(3,),
+            region_side=32,
+            prototypes=64,
+        )
+    )
+
+
+def huge() -> SkySense:
+    """The paper's size: Swin-H, two ViT-L/4, fusion of 24 layers, 4096 regions of 100 prototypes."""
+    return SkySense(
+        SkySenseConfig(
+            key="skysense-huge",
+            label="SkySense huge",
+            hr=SwinV2Config(width=352, depths=(2, 2, 18, 2), heads=(8, 16, 32, 64), extra_norm_every=6),
+            s2=ViTConfig(channels=10, width=1024, depth=24, heads=16),
+            s1=ViTConfig(channels=2, width=1024, depth=24, heads=16),
+            up=4,
+            fusion=FusionConfig(width_in=2816, width=1024, depth=24, heads=16),
+            fused_stages=(3,),
+        )
+    )
+
+
+PRESETS = {"nano": nano, "tiny": tiny, "base": base, "huge": huge}
+
+
+def with_digest(model: SkySense, digest: str) -> SkySense:
+    """The model, its outputs marked with the digest of the weights that it now holds."""
+    model.info = replace(model.info, digest=digest)
+    return model

@@ -1,0 +1,144 @@
+"""Sentinel-2 and Sentinel-1 encoders: plain vision transformers, one date at a time, and the head that refines them.
+
+SkySense (arXiv 2312.10115), section 3.1: ViT-L/4 for both; Dosovitskiy et al., ICLR 2021. The released class is the
+ViT of mmsegmentation 0.30. Own code instead of timm's `VisionTransformer` because of the block (`layers.py`), corner
+padding, the missing final norm and the class position that is kept in the table when the token is not used.
+
+Legend: B samples, C width, H W pixels, h w tokens, p patch side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..layers import TransformerBlock, corner_pad, drop_bands, initialise_transformer, resize_positions
+
+
+@dataclass(frozen=True)
+class ViTConfig:
+    """Sizes of one ViT."""
+
+    channels: int
+    width: int
+    depth: int
+    heads: int
+    image: int = 64  # pixels a side that the position table stands for
+    patch: int = 4
+    mlp_ratio: int = 4
+    bias: bool = True
+    class_token: bool = True  # takes part in attention; never in the map
+    norm_eps: float = 1e-6  # SkySense++ configurations; the released class defaults to 1e-5
+    final_norm: bool = False
+    position_mode: str = "bicubic"
+    # True: the picture is cut into frames of `image` pixels, each encoded alone with the positions that it was
+    # trained with. A feature then depends on its frame only, never on the tile in which it was computed. False, as
+    # released: global attention over the whole picture, positions resized to it.
+    framed: bool = False
+    drop_path: float = 0.0
+
+
+class ViT(nn.Module):
+    """Vision transformer: (B, C, H, W) -> (B, width, ceil(H / p), ceil(W / p))."""
+
+    def __init__(self, config: ViTConfig) -> None:
+        super().__init__()
+        self.config = config
+        count = (config.image // config.patch) ** 2
+        self.embedding = nn.Conv2d(config.channels, config.width, config.patch, config.patch)
+        self.class_token = nn.Parameter(torch.zeros(1, 1, config.width))
+        self.positions = nn.Parameter(torch.zeros(1, count + 1, config.width))  # the class token's first
+        rates = torch.linspace(0, config.drop_path, config.depth, device="cpu").tolist()
+        self.blocks = nn.ModuleList(
+            TransformerBlock(
+                config.width,
+                config.heads,
+                config.mlp_ratio * config.width,
+                bias=config.bias,
+                norm_eps=config.norm_eps,
+                drop_path=rate,
+            )
+            for rate in rates
+        )
+        self.final_norm = nn.LayerNorm(config.width, eps=config.norm_eps) if config.final_norm else None
+        initialise_transformer(self)
+        nn.init.trunc_normal_(self.class_token, std=0.02)
+        nn.init.trunc_normal_(self.positions, std=0.02)
+        nn.init.kaiming_normal_(self.embedding.weight, mode="fan_in", nonlinearity="relu")
+        if self.embedding.bias is not None:
+            nn.init.zeros_(self.embedding.bias)
+
+    def forward(self, x: Tensor, bands: Tensor | None = None) -> Tensor:
+        """The last layer's map.
+
+        Args:
+            x: (B, channels, H, W), normalised.
+            bands: (B, channels) bool; missing bands drop out of the patch embedding.
+        """
+        x = drop_bands(x, bands)
+        if not self.config.framed:
+            return self._map(self.layers(x)[-1], self.token_grid(x))
+        height, width = x.shape[-2:]
+        frames, rows, columns = to_frames(x, self.config.image)
+        cells = self._map(self.layers(frames)[-1], self.token_grid(frames))
+        cells = from_frames(cells, rows, columns)
+        return cells[..., : -(-height // self.config.patch), : -(-width // self.config.patch)]
+
+    def layers(self, x: Tensor) -> list[Tensor]:
+        """Tokens after the embedding and after each block, the class token first where there is one."""
+        tokens = self.embed(x)
+        if not self.config.class_token:
+            tokens = tokens[:, 1:]
+        outputs = [tokens]
+        for block in self.blocks:
+            outputs.append(block(outputs[-1]))
+        if self.final_norm is not None:
+            outputs[-1] = self.final_norm(outputs[-1])
+        return outputs
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Patches with their positions behind the class token: (B, 1 + h * w, C)."""
+        grid = self.token_grid(x)
+        patches = self.embedding(corner_pad(x, self.config.patch)).flatten(2).transpose(1, 2)  # (B, h * w, C)
+        positions = resize_positions(self.positions[:, 1:], grid, self.config.position_mode)
+        first = (self.class_token + self.positions[:, :1]).expand(len(x), -1, -1)
+        return torch.cat([first, patches + positions], dim=1)
+
+    def token_grid(self, x: Tensor) -> tuple[int, int]:
+        patch = self.config.patch
+        return -(-x.shape[-2] // patch), -(-x.shape[-1] // patch)
+
+    def _map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        patches = tokens[:, 1:] if self.config.class_token else tokens
+        return patches.transpose(1, 2).reshape(len(tokens), -1, *grid)
+
+
+class UPHead(nn.Module):
+    """Finer cells: 1 x 1 convolution, then each cell's channels become up x up cells (B, C, h, w) -> (B, C', up h, up w)."""
+
+    def __init__(self, width: int, width_out: int, up: int) -> None:
+        super().__init__()
+        self.up = up
+        self.convolution = nn.Conv2d(width, width_out * up * up, kernel_size=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.convolution(x), self.up)
+
+
+def to_frames(x: Tensor, side: int) -> tuple[Tensor, int, int]:
+    """(B, C, H, W) -> (B * rows * columns, C, side, side) after corner padding, with rows and columns."""
+    x = corner_pad(x, side)
+    batch, channels, height, width = x.shape
+    rows, columns = height // side, width // side
+    x = x.reshape(batch, channels, rows, side, columns, side).permute(0, 2, 4, 1, 3, 5)
+    return x.reshape(-1, channels, side, side), rows, columns
+
+
+def from_frames(frames: Tensor, rows: int, columns: int) -> Tensor:
+    """Inverse of `to_frames` for maps of any side: (B * rows * columns, C, h, w) -> (B, C, rows * h, columns * w)."""
+    _, channels, height, width = frames.shape
+    x = frames.reshape(-1, rows, columns, channels, height, width).permute(0, 3, 1, 4, 2, 5)
+    return x.reshape(-1, channels, rows * height, columns * width)
