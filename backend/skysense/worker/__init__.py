@@ -1,0 +1,1 @@
+"""The backend process: frames in, jobs one after the other, frames out."""

@@ -1,0 +1,174 @@
+"""The worker process: greets at once, then answers each call exactly once.
+
+Three threads: the main one runs jobs, one reads (and acknowledges cancels at once), one beats each second and watches
+the parent. The end of input, or another parent, ends the process; a job at work gets two seconds to clean up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import logging
+import os
+import platform
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+from skysense import __version__
+from skysense.errors import InternalError, SkySenseError
+from skysense.jobs import table
+from skysense.protocol.framing import FrameError
+from skysense.protocol.messages import (
+    PROTOCOL,
+    Call,
+    Cancel,
+    CancelReceived,
+    Failure,
+    Heartbeat,
+    Hello,
+    Result,
+)
+from skysense.protocol.records import RecordError, from_plain
+from skysense.protocol.requests import REQUESTS, RESULTS
+from skysense.worker import log as worker_log
+from skysense.worker.channel import Channel
+from skysense.worker.work import ChannelReport, WorkQueue
+
+GRACE_S = 2.0  # for a job to clean up after itself
+BEAT_S = 1.0
+PACKAGES = ("torch", "timm", "rasterio", "numpy", "scikit-image", "opencv-python-headless")
+
+log = logging.getLogger("skysense.worker")
+
+
+def serve(arguments: Sequence[str]) -> int:
+    """Run until the input ends; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="skysense serve")
+    parser.add_argument("--role", choices=("interactive", "jobs"), default="jobs")
+    options = parser.parse_args(arguments)
+    channel = Channel()
+    _no_core_dumps()
+    _scrub_environment(options.role)
+    tail = worker_log.start()
+    channel.send(_hello())
+    queue = WorkQueue()
+    threading.Thread(target=_read, args=(channel, queue, tail), daemon=True, name="reader").start()
+    threading.Thread(target=_beat, args=(channel, queue), daemon=True, name="heart").start()
+    threading.Thread(target=_tell_capabilities, args=(channel, tail), daemon=True, name="capabilities").start()
+    while (call := queue.take()) is not None:
+        _answer(call, channel, queue, tail)
+    return 0
+
+
+def _hello() -> Hello:
+    packages = []
+    for name in PACKAGES:
+        try:
+            packages.append((name, importlib.metadata.version(name)))
+        except importlib.metadata.PackageNotFoundError:
+            packages.append((name, "missing"))
+    return Hello(PROTOCOL, __version__, platform.python_version(), tuple(packages), tuple(REQUESTS), os.getpid())
+
+
+def _answer(call: Call, channel: Channel, queue: WorkQueue, tail: worker_log.Tail) -> None:
+    report = ChannelReport(call.job, channel, queue)
+    name = type(call.request).__name__
+    started = time.monotonic()
+    try:
+        report.progress(0.0, "Starting")
+        result = table.load(type(call.request))(call.request, report)
+        report.finish()
+        channel.send(Result(call.job, result))
+        log.info("%s: done in %.1f s", name, time.monotonic() - started)
+    except SkySenseError as error:
+        log.info("%s: %s (%s)", name, error.sentence, error.code)
+        channel.send(Failure(call.job, error.code, error.sentence, error.remedy, tail.text()))
+    except MemoryError:
+        log.exception("%s ran out of memory", name)
+        channel.send(Failure(call.job, "device", "There was not enough memory.", "Choose a smaller extent.", tail.text()))
+    except Exception as error:  # whatever a job does, the call is answered
+        log.exception("%s failed", name)
+        fault = InternalError(
+            f"The engine failed while it worked on {name}: {type(error).__name__}.",
+            "Try again; if it happens again, send the diagnostics report to the developers.",
+        )
+        channel.send(Failure(call.job, fault.code, fault.sentence, fault.remedy, tail.text()))
+    finally:
+        queue.forget(call.job)
+
+
+def _read(channel: Channel, queue: WorkQueue, tail: worker_log.Tail) -> None:
+    for frame in channel.frames():
+        if isinstance(frame, FrameError):
+            _refuse(channel, f"A frame could not be read: {frame}.", tail)
+            continue
+        try:
+            message = from_plain(frame)
+        except RecordError as error:
+            job = frame.get("job")
+            _refuse(channel, f"A message could not be read: {error}.", tail, job if type(job) is int else None)
+            continue
+        if isinstance(message, Cancel):
+            channel.send(CancelReceived(message.job))
+            queue.cancel(message.job)
+        elif isinstance(message, Call) and type(message.request) in RESULTS:
+            queue.put(message)
+        else:
+            _refuse(channel, f"A worker takes calls and cancels, not {type(message).__name__}.", tail)
+    _end(queue)
+
+
+def _refuse(channel: Channel, sentence: str, tail: worker_log.Tail, job: int | None = None) -> None:
+    log.warning(sentence)
+    remedy = "The plugin and its engine may be of different versions: set the engine up again."
+    channel.send(Failure(job, "protocol", sentence, remedy, tail.text()))
+
+
+def _end(queue: WorkQueue) -> None:
+    """Let the job at work clean up, then go, whatever it does."""
+    queue.end()
+    deadline = time.monotonic() + GRACE_S
+    while queue.working_on is not None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os._exit(0)
+
+
+def _beat(channel: Channel, queue: WorkQueue) -> None:
+    parent = os.getppid()
+    while True:
+        time.sleep(BEAT_S)
+        if os.getppid() != parent:
+            _end(queue)
+        if queue.working_on is not None:
+            channel.send(Heartbeat(busy=True))
+
+
+def _tell_capabilities(channel: Channel, tail: worker_log.Tail) -> None:
+    try:
+        from skysense.jobs.capabilities import capabilities
+
+        channel.send(capabilities())
+    except Exception:  # said once, in words: without torch no job can run
+        log.exception("The engine's libraries could not be loaded")
+        channel.send(
+            Failure(None, "environment", "The engine's libraries could not be loaded.", "Set the engine up again.", tail.text())
+        )
+
+
+def _no_core_dumps() -> None:
+    """A core of this process would be gigabytes of somebody's imagery."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+
+
+def _scrub_environment(role: str) -> None:
+    """Before GDAL is loaded: nothing from outside decides where it finds drivers and data."""
+    for name in list(os.environ):
+        if name.startswith(("GDAL_", "PROJ_", "OGR_", "CPL_")):
+            del os.environ[name]
+    if role == "interactive":
+        os.environ.setdefault("OMP_NUM_THREADS", "2")  # prompts must not take the long job's cores

@@ -1,0 +1,99 @@
+"""Calls waiting for their turn, and the report of the one at work."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+
+from skysense.errors import Cancelled
+from skysense.jobs.report import seconds_left
+from skysense.protocol.messages import Call, Progress, Series
+from skysense.worker.channel import Channel
+
+PROGRESS_EACH_S = 0.1
+
+
+class WorkQueue:
+    """First come, first served. The reading thread puts and cancels, the main thread takes."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Call] = deque()
+        self._cancelled: set[int] = set()
+        self._changed = threading.Condition()
+        self._ended = False
+        self.working_on: int | None = None
+
+    def put(self, call: Call) -> None:
+        with self._changed:
+            self._waiting.append(call)
+            self._changed.notify()
+
+    def cancel(self, job: int) -> bool:
+        """Mark the job as cancelled; False if it is neither waiting nor at work."""
+        with self._changed:
+            known = job == self.working_on or any(call.job == job for call in self._waiting)
+            if known:
+                self._cancelled.add(job)
+                self._changed.notify()
+            return known
+
+    def end(self) -> None:
+        """Take no more: everything is cancelled."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+
+    def take(self) -> Call | None:
+        """Wait for the next call; None when the worker ends."""
+        with self._changed:
+            self.working_on = None
+            while not self._waiting and not self._ended:
+                self._changed.wait()
+            if self._ended:
+                return None
+            # A job that was cancelled while it waited is answered before anything long begins.
+            stopped = next((call for call in self._waiting if call.job in self._cancelled), None)
+            call = stopped or self._waiting[0]
+            self._waiting.remove(call)
+            self.working_on = call.job
+            return call
+
+    def is_cancelled(self, job: int) -> bool:
+        return self._ended or job in self._cancelled
+
+    def forget(self, job: int) -> None:
+        with self._changed:
+            self._cancelled.discard(job)
+
+
+class ChannelReport:
+    """A job's report as Progress messages, at most ten a second; points of curves are never dropped."""
+
+    def __init__(self, job: int, channel: Channel, queue: WorkQueue) -> None:
+        self._job, self._channel, self._queue = job, channel, queue
+        self._started = time.monotonic()
+        self._sent = 0.0
+        self._stage = ""
+        self._points: list[Series] = []
+
+    def progress(self, fraction: float, stage: str, detail: str = "", points: tuple[Series, ...] = ()) -> None:
+        if self.cancelled():
+            raise Cancelled()
+        self._points.extend(points)
+        now = time.monotonic()
+        if now - self._sent < PROGRESS_EACH_S and stage == self._stage:
+            return
+        self._sent, self._stage = now, stage
+        fraction = min(max(fraction, 0.0), 1.0)
+        left = seconds_left(self._started, fraction)
+        self._channel.send(Progress(self._job, stage, fraction, left, detail, tuple(self._points)))
+        self._points.clear()
+
+    def cancelled(self) -> bool:
+        return self._queue.is_cancelled(self._job)
+
+    def finish(self) -> None:
+        """Send the points that are still held back."""
+        if self._points:
+            self._channel.send(Progress(self._job, self._stage, 1.0, 0.0, "", tuple(self._points)))
