@@ -137,9 +137,8 @@ def tile_windows(height: int, width: int, tile_px: int, largest_px: int) -> list
 def _find_set(folder: Path, pattern: re.Pattern[str] | None) -> LabelledSet:
     if not folder.is_dir():
         raise LabelError(f"{folder} is not a folder.", "Give a folder with images/ and masks/, or before/, after/, masks/.")
-    if _is_set(folder):
-        homes = [(folder, None)]
-    else:
+    homes: list[tuple[Path, str | None]] = [(folder, None)]
+    if not _is_set(folder):
         homes = [(home, home.name) for home in sorted(folder.iterdir()) if _is_set(home)]
     pictures = [picture for home, group in homes for picture in _pictures(home, group, pattern)]
     pairs = [pair for home, group in homes for pair in _pairs(home, group, pattern)]

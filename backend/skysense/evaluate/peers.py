@@ -76,7 +76,7 @@ class RandomWalker:
         self._clicks.append((x, y, positive))
         seeds = np.full(self._picture.shape[:2], 2, np.int32)
         seeds[self.RIM_PX : -self.RIM_PX, self.RIM_PX : -self.RIM_PX] = 0
-        rows, columns = np.arange(seeds.shape[0])[:, None], np.arange(seeds.shape[1])
+        rows, columns = np.indices(seeds.shape)
         for cx, cy, sign in self._clicks:
             seeds[(columns - cx) ** 2 + (rows - cy) ** 2 <= self.DISC_PX**2] = 1 if sign else 2
         for cx, cy, sign in self._clicks:

@@ -127,8 +127,8 @@ def play(segmenter: Segmenter, target: NDArray[np.bool_]) -> Play:
 
 def iou(a: NDArray[np.bool_], b: NDArray[np.bool_]) -> float:
     """Intersection over union; two empty masks agree."""
-    union = np.count_nonzero(a | b)
-    return np.count_nonzero(a & b) / union if union else 1.0
+    union = int(np.count_nonzero(a | b))
+    return float(np.count_nonzero(a & b) / union) if union else 1.0
 
 
 def _largest_error(
@@ -177,7 +177,7 @@ def numbers(plays: Sequence[Play]) -> dict[str, float | int | None]:
         "iou5": mean([one.iou_after(5) for one in plays]),
         "noc80": mean([one.clicks_to(0.80) for one in plays]),
         "noc85": mean([one.clicks_to(GOOD_IOU) for one in plays]),
-        "failures": sum(max(one.ious) < GOOD_IOU for one in plays),
+        "failures": sum(not max(one.ious) >= GOOD_IOU for one in plays),
         "lost20": mean([loss > 0.2 for loss in losses]),
         "p50_ms": percentile(cpu, 50),
         "p95_ms": percentile(cpu, 95),

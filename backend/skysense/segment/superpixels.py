@@ -23,7 +23,7 @@ class Superpixels:
     gradient: NDArray[np.float32]  # (h, w), magnitude of the Lab gradient
     pixels_lab: NDArray[np.float32]  # (h, w, 3), smoothed Lab / 25: the guide of the outline
 
-    def mean(self, values: NDArray[np.float32]) -> NDArray[np.float64]:
+    def mean(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """The mean of a map (h, w) over each superpixel (N,)."""
         return np.bincount(self.labels.ravel(), values.ravel(), len(self.area)) / self.area
 
@@ -42,19 +42,20 @@ def build(rgb: NDArray[np.uint8], step: int) -> Superpixels:
     area = np.bincount(flat).astype(np.float64)
     count = len(area)
 
-    def mean(values: NDArray[np.float32]) -> NDArray[np.float64]:
+    def mean(values: NDArray[np.floating]) -> NDArray[np.float64]:
         return np.bincount(flat, values.ravel(), count) / area
 
-    rows, columns = np.indices(labels.shape, dtype=np.float32)
-    lightness = _to_lab(rgb.astype(np.float32) / 255)[..., 0]
+    rows = np.broadcast_to(np.arange(labels.shape[0], dtype=np.float32)[:, None], labels.shape)
+    columns = np.broadcast_to(np.arange(labels.shape[1], dtype=np.float32), labels.shape)
+    lightness = _to_lab(rgb / np.float32(255))[:, :, 0]
     variance = mean(lightness * lightness) - mean(lightness) ** 2
-    wide = cv2.GaussianBlur(lab, (0, 0), 6.0)
+    wide = np.asarray(cv2.GaussianBlur(lab, (0, 0), 6.0), dtype=np.float32)
     node_lab = np.stack([mean(lab[..., c]) for c in range(3)], axis=1)
     columns_of_features = [
         *node_lab.T,
         *(mean(wide[..., c]) for c in range(3)),
         np.sqrt(np.maximum(variance, 0)),
-        mean(cv2.GaussianBlur(gradient, (0, 0), 4.0)) / 40,
+        mean(np.asarray(cv2.GaussianBlur(gradient, (0, 0), 4.0), dtype=np.float32)) / 40,
     ]
     return Superpixels(
         labels=labels,
@@ -69,10 +70,10 @@ def build(rgb: NDArray[np.uint8], step: int) -> Superpixels:
 
 def smooth_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The picture (h, w, 3) in CIE Lab / 25 after a Gaussian of one pixel."""
-    return _to_lab(np.asarray(cv2.GaussianBlur(rgb.astype(np.float32) / 255, (0, 0), 1.0), dtype=np.float32))
+    return _to_lab(np.asarray(cv2.GaussianBlur(rgb / np.float32(255), (0, 0), 1.0)))
 
 
-def _to_lab(rgb: NDArray[np.float32]) -> NDArray[np.float32]:
+def _to_lab(rgb: NDArray[np.floating]) -> NDArray[np.float32]:
     """RGB 0 … 1 -> Lab / 25."""
     return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab), dtype=np.float32) / LAB_UNIT
 
