@@ -6,7 +6,7 @@ Exit codes: 0 done, 2 the input cannot be used (a sentence and a remedy on stder
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import importlib
 import json
 import os
 import sys
@@ -255,12 +255,23 @@ def _doctor(options: argparse.Namespace) -> int:
     return 0
 
 
-# kind -> module with run(folders, options) -> rows
-EVALUATIONS = {
-    "clicks": "skysense.evaluate.clicks",
-    "dense-probe": "skysense.evaluate.dense_probe",
-    "change": "skysense.evaluate.change",
+# What each kind takes beside the folders; `run(folders, **those)` gives its rows.
+EVALUATIONS: dict[str, tuple[str, ...]] = {
+    "clicks": ("seed", "targets", "baselines"),
+    "dense-probe": ("seed", "model", "weights", "baselines", "group_by"),
+    "change": ("seed", "model", "weights", "baselines", "group_by"),
 }
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from skysense.evaluate.table import print_table, write_json
+
+    module = importlib.import_module(f"skysense.evaluate.{options.kind.replace('-', '_')}")
+    rows = module.run(options.folders, **{name: getattr(options, name) for name in EVALUATIONS[options.kind]})
+    print_table(rows)
+    if options.json:
+        write_json(rows, options.json)
+    return 0
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ def capabilities() -> Capabilities:
     """Try each device with one small product: a driver alone proves nothing."""
     devices = (_cpu(), *(_cuda(index) for index in range(torch.cuda.device_count())))
     usable = [device.key for device in devices if device.usable]
-    models = tuple(key for key in catalog.ENCODERS if catalog.weights_path(key) is not None)
+    models = tuple(key for key in catalog.ENCODERS if catalog.bundled_weights(key) is not None)
     return Capabilities(devices=devices, default_device=usable[-1] if len(usable) == 1 else usable[1], models=models)
 
 

@@ -1,0 +1,169 @@
+"""A list of points -> one polygon per object, each in a view of its own around the points."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import pi, sqrt
+
+import numpy as np
+from rasterio.crs import CRS
+from rasterio.transform import Affine
+from rasterio.warp import transform as transform_points
+from shapely.affinity import affine_transform
+from shapely.geometry.base import BaseGeometry
+
+from skysense.errors import PromptError
+from skysense.jobs.describe import describe
+from skysense.jobs.report import Report
+from skysense.protocol.requests import PointPrompt, PolygonsWritten, RasterDescription, SegmentPoints
+from skysense.protocol.scene_source import Extent
+from skysense.scene.display import render
+from skysense.scene.ground import area_m2
+from skysense.scene.write_vector import write_polygons
+from skysense.segment.polygon import outline
+from skysense.segment.session import Click, ClickSession
+from skysense.segment.view_scale import choose_scale
+
+VIEW_PX = 512  # what an object is looked at in, unless its size asks for more
+OBJECTS_PER_SIDE = 6  # a view shows this many diameters, so that the surroundings can be told from the object
+LARGEST_VIEW_PX = 1024
+
+
+@dataclass(frozen=True)
+class Window:
+    """A square view of the raster: `side` raster pixels from (column, row), drawn with `view_px` pixels."""
+
+    column: int
+    row: int
+    side: int
+    view_px: int
+
+    def affine(self, raster: Affine) -> Affine:
+        """Pixel corner of the view to the raster's CRS."""
+        return raster @ Affine.translation(self.column, self.row) @ Affine.scale(self.side / self.view_px)
+
+
+def run(request: SegmentPoints, report: Report) -> PolygonsWritten:
+    """Segment every object and write the polygons with object_id, clicks, pixels and area_m2.
+
+    Raises:
+        PromptError: no points, or none on the raster.
+    """
+    started = time.monotonic()
+    report.progress(0.0, "Reading points")
+    raster = describe(request.path)
+    objects = _objects(request.points, request.points_crs, raster)
+    shapes: dict[int, BaseGeometry] = {}
+    for done, (number, points) in enumerate(sorted(objects.items())):
+        report.progress(0.95 * done / len(objects), "Segmenting", f"{done} of {len(objects)} objects")
+        shape = _segment(points, raster, request)
+        if not shape.is_empty:
+            shapes[number] = shape
+    report.progress(0.95, "Writing polygons")
+    layer = _write(request.output_path, shapes, objects, raster)
+    return PolygonsWritten(
+        path=request.output_path,
+        layer=layer,
+        count=len(shapes),
+        empty=tuple(sorted(set(objects) - set(shapes))),
+        seconds=time.monotonic() - started,
+    )
+
+
+@dataclass(frozen=True)
+class PixelPoint:
+    """A prompt in pixels of the raster, fractions included."""
+
+    column: float
+    row: float
+    positive: bool
+
+
+def _objects(
+    points: Iterable[PointPrompt], points_crs: str, raster: RasterDescription
+) -> dict[int, list[PixelPoint]]:
+    """The points of each object, in the order they came, in pixels of the raster."""
+    points = list(points)
+    if not points:
+        raise PromptError("There are no points.", "Choose a point layer with at least one point on the image.")
+    xs, ys = [point.x for point in points], [point.y for point in points]
+    if points_crs and raster.crs:
+        xs, ys = transform_points(CRS.from_user_input(points_crs), CRS.from_user_input(raster.crs), xs, ys)
+    to_pixel = ~Affine(*raster.transform)
+    objects: dict[int, list[PixelPoint]] = defaultdict(list)
+    on_raster = False
+    for point, x, y in zip(points, xs, ys):
+        column, row = to_pixel @ (x, y)
+        objects[point.object_id].append(PixelPoint(column, row, point.positive))
+        on_raster |= 0 <= column < raster.width and 0 <= row < raster.height
+    if not on_raster:
+        raise PromptError(
+            "None of the points lies on the image.",
+            "Check that the point layer covers the image and that both layers have the right CRS.",
+        )
+    return dict(objects)
+
+
+def _segment(points: list[PixelPoint], raster: RasterDescription, request: SegmentPoints) -> BaseGeometry:
+    """The object's polygon in the raster's CRS; empty where no positive point lies on data."""
+    affine = Affine(*raster.transform)
+    object_px = _object_px(request.object_size_m, raster)
+    window = _window(points, object_px)
+    to_map = window.affine(affine)
+    rgb, valid = render(request.path, request.display or raster.display, _extent(window, to_map, raster.crs),
+                        window.view_px, window.view_px)  # fmt: skip
+    shrink = window.side / window.view_px
+    clicks = []
+    for point in points:
+        x, y = int((point.column - window.column) // shrink), int((point.row - window.row) // shrink)
+        if 0 <= x < window.view_px and 0 <= y < window.view_px and valid[y, x]:
+            clicks.append(Click(x, y, point.positive))
+    if not any(click.positive for click in clicks):
+        return _nothing()
+    size = None if object_px is None else object_px / shrink * sqrt(pi) / 2
+    session = ClickSession(rgb, choose_scale(window.view_px, window.view_px, size))
+    mask = session.mask_for(clicks) & valid
+    shape = outline(mask, simplify_px=request.simplify_px, fill_holes_px=request.fill_holes_px)
+    return affine_transform(shape, (to_map.a, to_map.b, to_map.d, to_map.e, to_map.c, to_map.f))
+
+
+def _object_px(size_m: float | None, raster: RasterDescription) -> float | None:
+    if size_m is None or raster.gsd_m is None:
+        return None
+    return size_m / raster.gsd_m
+
+
+def _window(points: list[PixelPoint], object_px: float | None) -> Window:
+    """Square, on whole raster pixels, around the middle of the points."""
+    columns, rows = [point.column for point in points], [point.row for point in points]
+    spread = max(max(columns) - min(columns), max(rows) - min(rows))
+    side = VIEW_PX if object_px is None else OBJECTS_PER_SIDE * object_px
+    side = int(np.ceil(max(side, 2 * spread, 64)))
+    column = int((max(columns) + min(columns)) / 2 - side / 2)
+    row = int((max(rows) + min(rows)) / 2 - side / 2)
+    return Window(column, row, side, min(side, LARGEST_VIEW_PX))
+
+
+def _extent(window: Window, to_map: Affine, crs: str) -> Extent:
+    corners = [to_map @ (x, y) for x in (0, window.view_px) for y in (0, window.view_px)]
+    xs, ys = zip(*corners)
+    return Extent(crs, min(xs), min(ys), max(xs), max(ys))
+
+
+def _nothing() -> BaseGeometry:
+    return outline(np.zeros((1, 1), bool), simplify_px=0.0, fill_holes_px=0)
+
+
+def _write(
+    path: str, shapes: dict[int, BaseGeometry], objects: dict[int, list[PixelPoint]], raster: RasterDescription
+) -> str:
+    numbers = sorted(shapes)
+    areas = [area_m2(shapes[n], raster.crs) if raster.crs else float("nan") for n in numbers]
+    layer = "objects"
+    fields = {"object_id": numbers, "clicks": [len(objects[n]) for n in numbers], "area_m2": areas}
+    write_polygons(path, layer, [shapes[n] for n in numbers], fields, raster.crs)
+    return layer
+

@@ -1,0 +1,94 @@
+"""Opening rasters that nobody vouches for: known drivers only, checked before a pixel is read.
+
+GDAL chooses drivers by content, so a `.tif` may be a VRT that points anywhere; the list below has none that opens other
+files or the network. Side files (world files, `.aux.xml`) are still read: users' pictures are placed by them.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.io import DatasetReader
+
+from skysense.errors import RasterError
+
+DRIVERS = ["GTiff", "COG", "JP2OpenJPEG", "PNG", "JPEG", "HFA", "ENVI"]
+LARGEST_BLOCK_BYTES = 512 * 2**20  # one block is the least that GDAL reads at once
+CACHE_BYTES = 128 * 2**20
+SAFE = {
+    "GDAL_CACHEMAX": CACHE_BYTES,
+    "GDAL_VRT_ENABLE_PYTHON": "NO",
+    "GDAL_VRT_ENABLE_RAWRASTERBAND": "NO",
+    "GDAL_PAM_ENABLED": "YES",
+    "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": "none",
+    "GDAL_HTTP_TIMEOUT": "1",
+    "GDAL_NUM_THREADS": "1",
+}
+
+
+@contextmanager
+def open_raster(path: str) -> Iterator[DatasetReader]:
+    """The dataset, checked.
+
+    Raises:
+        RasterError: no such file, an unknown or refused format, damaged, without bands, complex numbers, or laid out
+            so that reading it would take absurd amounts of memory.
+    """
+    if not Path(path).is_file():
+        raise RasterError(f"There is no file {path}.", "Choose a raster file on this computer.")
+    with rasterio.Env(**SAFE), warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        try:
+            dataset = DatasetReader(path, driver=DRIVERS)
+        except (RasterioError, ValueError) as error:
+            raise RasterError(
+                f"{Path(path).name} cannot be opened as a raster: {_first_line(error)}.",
+                f"Formats that are read: {', '.join(DRIVERS)}. Save the layer as GeoTIFF, or check the file.",
+            ) from error
+        with dataset:
+            _check(dataset, Path(path).name)
+            yield dataset
+
+
+def read_checked(dataset: DatasetReader, **how: object) -> np.ndarray:
+    """`dataset.read`, with a damaged file as a RasterError that names it."""
+    try:
+        return dataset.read(**how)
+    except (RasterioError, ValueError, MemoryError) as error:
+        raise damaged(dataset.name, error) from error
+
+
+def damaged(name: str, error: Exception) -> RasterError:
+    return RasterError(
+        f"{Path(name).name} cannot be read to its end: {_first_line(error)}.",
+        "The file is damaged or was not copied completely: get it again.",
+    )
+
+
+def _check(dataset: DatasetReader, name: str) -> None:
+    if dataset.count == 0:
+        raise RasterError(f"{name} has no bands.", "Choose one of its sub-datasets, saved as GeoTIFF.")
+    if any("complex" in kind for kind in dataset.dtypes):
+        raise RasterError(
+            f"{name} holds complex numbers ({dataset.dtypes[0]}).", "Save the amplitude or the intensity as a raster."
+        )
+    if not all(isfinite(value) for value in dataset.transform[:6]) or dataset.transform.determinant == 0:
+        raise RasterError(f"{name} has a transform that places no pixels.", "Georeference the raster again.")
+    height, width = dataset.block_shapes[0]
+    block = height * width * np.dtype(dataset.dtypes[0]).itemsize
+    if block > LARGEST_BLOCK_BYTES:
+        raise RasterError(
+            f"{name} is stored in blocks of {width} x {height} pixels, {block / 2**20:.0f} MB each.",
+            "Save it as a tiled GeoTIFF, for instance with gdal_translate -co TILED=YES.",
+        )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

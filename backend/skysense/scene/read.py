@@ -1,0 +1,341 @@
+"""The reader: acquisitions as windows on one grid, in canonical units, with one validity mask.
+
+Values come bilinearly, masks by the nearest pixel. Nodata, mask bands, alpha, NaN and infinities all become "not
+valid".
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import date as calendar_date
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.enums import MaskFlags, Resampling
+from rasterio.errors import RasterioError
+from rasterio.features import geometry_mask
+from rasterio.io import DatasetReader
+from rasterio.transform import Affine
+from rasterio.vrt import WarpedVRT
+from rasterio.warp import calculate_default_transform, transform_bounds, transform_geom
+from rasterio.windows import Window as RasterioWindow
+from shapely import from_wkt
+from shapely.errors import ShapelyError
+from shapely.geometry import mapping
+
+from skysense.errors import BandError, DateError, GridError, RequestError
+from skysense.protocol.scene_source import AcquisitionSource, Extent, SceneSource
+from skysense.protocol.sensors import SENSORS
+from skysense.scene.grid import Grid, Window
+from skysense.scene.ground import pixel_size_m
+from skysense.scene.normalise import to_units
+from skysense.scene.open import damaged, open_raster
+
+
+class AcquisitionReader:
+    """One acquisition on a grid of its own choosing."""
+
+    def __init__(self, source: AcquisitionSource, dataset: DatasetReader) -> None:
+        self.source = source
+        self.sensor = SENSORS[source.sensor]
+        self.dataset = dataset
+        self.native = native_grid(dataset)
+        self.day = day_of_year(source)
+        self._warped: dict[Grid, WarpedVRT] = {}
+
+    def read(self, grid: Grid, window: Window) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Values (C, h, w) of the source's bands, in its order and in canonical units, and validity (h, w)."""
+        indexes = [band.index for band in self.source.bands]
+        stored, valid = self._stored(grid, window, indexes)
+        values = to_units(stored, self.source.scaling)
+        valid &= np.isfinite(values).all(axis=0)
+        values[:, ~valid] = 0.0
+        return values, valid
+
+    def _stored(self, grid: Grid, window: Window, indexes: list[int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """As in the file, on the grid; what lies beyond grid or file is not valid."""
+        values = np.zeros((len(indexes), window.height, window.width), np.float32)
+        valid = np.zeros((window.height, window.width), bool)
+        inside = _within(window, grid)
+        if inside is None:
+            return values, valid
+        part, rows, columns = inside
+        dataset = self.dataset if grid == self.native and not self._turned else self._on(grid)
+        area = RasterioWindow(part.column, part.row, part.width, part.height)
+        try:
+            got = dataset.read(indexes, window=area, out_dtype="float32")
+            seen = dataset.read_masks(indexes, window=area).all(axis=0)
+        except (RasterioError, ValueError) as error:
+            raise damaged(self.source.path, error) from error
+        if self.source.nodata is not None:
+            seen &= ~(got == np.float32(self.source.nodata)).any(axis=0)
+        values[:, rows, columns], valid[rows, columns] = got, seen
+        return values, valid
+
+    @property
+    def _turned(self) -> bool:
+        """Rotated or south-up: the file's own pixels are not those of its north-up grid."""
+        t = self.dataset.transform
+        return self.dataset.crs is not None and not (t.b == t.d == 0 and t.a > 0 and t.e < 0)
+
+    def _on(self, grid: Grid) -> WarpedVRT:
+        if grid not in self._warped:
+            if grid.crs is None or self.dataset.crs is None:
+                raise GridError(
+                    f"{self.source.name or self.source.path} and the reference do not both have a coordinate reference "
+                    "system, and their pixels differ.",
+                    "Set the CRS of both layers, or use rasters of the same size.",
+                )
+            nodata = self.source.nodata if self.source.nodata is not None else self.dataset.nodata
+            has_mask = MaskFlags.per_dataset in self.dataset.mask_flag_enums[0]
+            self._warped[grid] = WarpedVRT(
+                self.dataset,
+                crs=grid.crs,
+                transform=grid.transform,
+                height=grid.height,
+                width=grid.width,
+                resampling=Resampling.bilinear,
+                src_nodata=nodata,
+                add_alpha=nodata is None and not has_mask,
+                warp_mem_limit=64,
+            )
+        return self._warped[grid]
+
+    def close(self) -> None:
+        for vrt in self._warped.values():
+            vrt.close()
+
+
+@dataclass(frozen=True)
+class Patch:
+    """A window of one acquisition."""
+
+    values: NDArray[np.float32]  # (C, h, w)
+    valid: NDArray[np.bool_]  # (h, w)
+    box: tuple[float, float, float, float]  # top, left, bottom, right of the window that was asked for, in its pixels
+
+
+class SceneReader:
+    """A scene that is open for reading; a context manager.
+
+    Attributes:
+        grid: the reference grid, cut to the extent; all windows refer to it.
+        readers: one per acquisition, in the order of the source.
+    """
+
+    def __init__(self, source: SceneSource) -> None:
+        """Open all files.
+
+        Raises:
+            RequestError: no acquisitions. RasterError: a file that cannot be used. BandError: bands that the file or
+            the sensor does not have. DateError: an impossible date. GridError: nothing in common with the extent.
+        """
+        if not source.acquisitions:
+            raise RequestError("The scene has no layers.", "Add at least one raster layer to the scene.")
+        self._stack = ExitStack()
+        try:
+            self.source = source
+            self.readers = [self._open(acquisition) for acquisition in source.acquisitions]
+            reference = self.readers[_reference(source, self.readers)]
+            self.reference = reference
+            self._window = _extent_window(reference, source.extent)
+            self.grid = reference.native.window(self._window)
+            self._polygon = _polygon(source.extent, self.grid)
+            for reader in self.readers:
+                _check_meets(reader, self.grid)
+        except BaseException:
+            self._stack.close()
+            raise
+
+    def _open(self, acquisition: AcquisitionSource) -> AcquisitionReader:
+        dataset = self._stack.enter_context(open_raster(acquisition.path))
+        check_bands(acquisition, dataset.count)
+        reader = AcquisitionReader(acquisition, dataset)
+        self._stack.callback(reader.close)
+        return reader
+
+    def __enter__(self) -> SceneReader:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stack.close()
+
+    def of_sensor(self, sensor: str) -> list[AcquisitionReader]:
+        """Its acquisitions by date, undated ones first; Landsat counts as Sentinel-2."""
+        keys = ("s2", "landsat") if sensor == "s2" else (sensor,)
+        found = [reader for reader in self.readers if reader.source.sensor in keys]
+        return sorted(found, key=lambda reader: reader.source.date or "")
+
+    def coarseness(self, reader: AcquisitionReader) -> int:
+        """Reference pixels per pixel of this acquisition, as a whole number: what it is read at."""
+        if reader.native.crs is None:
+            return 1
+        ratio = _gsd_m(reader.native) / _gsd_m(self.reference.native)
+        return max(1, min(round(ratio), max(self.grid.height, self.grid.width)))
+
+    def read(self, reader: AcquisitionReader, window: Window, coarseness: int = 1) -> Patch:
+        """A window of the scene's grid, in pixels of `coarseness` reference pixels.
+
+        Pixels beyond the extent still come where the file has them, so that they serve as halo.
+        """
+        row, column = window.row + self._window.row, window.column + self._window.column
+        grid = self.reference.native if coarseness == 1 else self.reference.native.coarsen(coarseness)
+        top, left = row // coarseness, column // coarseness
+        bottom, right = -(-(row + window.height) // coarseness), -(-(column + window.width) // coarseness)
+        values, valid = reader.read(grid, Window(top, left, bottom - top, right - left))
+        box = (row / coarseness - top, column / coarseness - left,
+               (row + window.height) / coarseness - top, (column + window.width) / coarseness - left)  # fmt: skip
+        return Patch(values, valid, box)
+
+    def inside(self, window: Window) -> NDArray[np.bool_]:
+        """Which pixels (h, w) of the window lie in the extent, polygon included."""
+        rows = np.arange(window.row, window.row + window.height)
+        columns = np.arange(window.column, window.column + window.width)
+        mask = ((rows >= 0) & (rows < self.grid.height))[:, None] & ((columns >= 0) & (columns < self.grid.width))
+        if self._polygon is not None:
+            t = self.grid.window(window).transform
+            mask &= geometry_mask([self._polygon], mask.shape, t, invert=True)
+        return mask
+
+
+def native_grid(dataset: DatasetReader) -> Grid:
+    """The file's own grid; of rotated and south-up files, the north-up one that GDAL would warp to."""
+    crs, t = dataset.crs, dataset.transform
+    if crs is None:
+        return Grid(None, t, dataset.height, dataset.width)
+    if t.b == t.d == 0:
+        west, north = min(t.c, t.c + t.a * dataset.width), max(t.f, t.f + t.e * dataset.height)
+        return Grid(crs, Affine(abs(t.a), 0, west, 0, -abs(t.e), north), dataset.height, dataset.width)
+    corners = [t @ (x, y) for x in (0, dataset.width) for y in (0, dataset.height)]
+    xs, ys = [corner[0] for corner in corners], [corner[1] for corner in corners]
+    size = math.sqrt(abs(t.determinant))
+    transform, width, height = calculate_default_transform(
+        crs, crs, dataset.width, dataset.height, min(xs), min(ys), max(xs), max(ys), resolution=size
+    )
+    return Grid(crs, transform, height, width)
+
+
+def day_of_year(source: AcquisitionSource) -> int:
+    """1..366, 0 where the date is not known.
+
+    Raises:
+        DateError: not a day of the calendar.
+    """
+    if source.date is None:
+        return 0
+    try:
+        return calendar_date.fromisoformat(source.date).timetuple().tm_yday
+    except ValueError as error:
+        raise DateError(
+            f"The date {source.date!r} of {source.name or source.path} is no day of the calendar.",
+            "Write it as year-month-day, for instance 2024-02-29.",
+        ) from error
+
+
+def check_bands(source: AcquisitionSource, count: int) -> None:
+    """Raises BandError for an unknown sensor, no bands, a band that sensor or file does not have."""
+    name = source.name or source.path
+    if source.sensor not in SENSORS:
+        raise BandError(f"{name}: there is no sensor {source.sensor!r}.", f"Choose one of {', '.join(SENSORS)}.")
+    if not source.bands:
+        raise BandError(f"{name}: no band is mapped to {SENSORS[source.sensor].label}.", "Map its bands in the scene table.")
+    for band in source.bands:
+        if band.band not in SENSORS[source.sensor].band_names:
+            raise BandError(
+                f"{name}: {SENSORS[source.sensor].label} has no band {band.band!r}.",
+                f"Choose among {', '.join(SENSORS[source.sensor].band_names)}.",
+            )
+        if not 1 <= band.index <= count:
+            raise BandError(
+                f"{name} has {count} bands, band {band.index} was asked for.", "Correct the band mapping in the scene table."
+            )
+
+
+def _within(window: Window, grid: Grid) -> tuple[Window, slice, slice] | None:
+    """The part of the window inside the grid, and where it lies in the window."""
+    top, left = max(window.row, 0), max(window.column, 0)
+    bottom = min(window.row + window.height, grid.height)
+    right = min(window.column + window.width, grid.width)
+    if bottom <= top or right <= left:
+        return None
+    rows = slice(top - window.row, bottom - window.row)
+    columns = slice(left - window.column, right - window.column)
+    return Window(top, left, bottom - top, right - left), rows, columns
+
+
+def _reference(source: SceneSource, readers: list[AcquisitionReader]) -> int:
+    if source.reference is not None:
+        if not 0 <= source.reference < len(readers):
+            raise RequestError(
+                f"The scene has {len(readers)} layers, number {source.reference} cannot be its reference.",
+                "Choose one of the scene's layers.",
+            )
+        return source.reference
+    return min(range(len(readers)), key=lambda i: round(_gsd_m(readers[i].native), 3))
+
+
+def _gsd_m(grid: Grid) -> float:
+    if grid.crs is None:
+        return 0.0
+    west, south, east, north = grid.bounds
+    return pixel_size_m(grid.crs_text, grid.transform, (west + east) / 2, (south + north) / 2)
+
+
+def _extent_window(reference: AcquisitionReader, extent: Extent | None) -> Window:
+    grid = reference.native
+    if extent is None:
+        return Window(0, 0, grid.height, grid.width)
+    box = extent.west, extent.south, extent.east, extent.north
+    if bool(extent.crs) != (grid.crs is not None):
+        raise GridError(
+            f"The extent is given in {extent.crs or 'pixels'}, the layer lies in {grid.crs_text or 'pixel space'}.",
+            "Set the layer's CRS, or use the layer's own extent.",
+        )
+    if grid.crs is not None and CRS.from_user_input(extent.crs) != grid.crs:
+        box = transform_bounds(CRS.from_user_input(extent.crs), grid.crs, *box, densify_pts=21)
+    window = grid.cut(*box)
+    if window.height == 0 or window.width == 0:
+        raise GridError(
+            f"The extent ({_numbers(box)}) and {reference.source.name or reference.source.path} "
+            f"({_numbers(grid.bounds)}) have nothing in common.",
+            "Choose an extent on the layer.",
+        )
+    return window
+
+
+def _polygon(extent: Extent | None, grid: Grid) -> dict[str, object] | None:
+    if extent is None or extent.polygon_wkt is None:
+        return None
+    try:
+        shape = from_wkt(extent.polygon_wkt)
+    except ShapelyError as error:
+        raise RequestError(f"The extent's polygon cannot be read: {error}.", "Choose a polygon layer again.") from error
+    geometry: dict[str, object] = mapping(shape)
+    if grid.crs is not None and CRS.from_user_input(extent.crs) != grid.crs:
+        geometry = transform_geom(CRS.from_user_input(extent.crs), grid.crs, geometry)
+    return geometry
+
+
+def _check_meets(reader: AcquisitionReader, grid: Grid) -> None:
+    """Every layer has to share ground with the reference."""
+    own = reader.native
+    name = reader.source.name or reader.source.path
+    if (own.crs is None) != (grid.crs is None):
+        raise GridError(f"{name} has {'no' if own.crs is None else 'a'} CRS, the reference differs.", "Set the CRS of all layers.")
+    box = own.bounds
+    if own.crs is not None and grid.crs is not None and own.crs != grid.crs:
+        box = transform_bounds(own.crs, grid.crs, *box, densify_pts=21)
+    west, south, east, north = grid.bounds
+    if grid.crs is not None and (box[0] >= east or box[2] <= west or box[1] >= north or box[3] <= south):
+        raise GridError(
+            f"{name} ({_numbers(box)}) does not meet the scene ({_numbers(grid.bounds)}).",
+            "Choose layers of the same place, or check their CRS.",
+        )
+
+
+def _numbers(box: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.6g}" for value in box)
