@@ -22,7 +22,7 @@ from skysense.protocol.requests import PointPrompt, PolygonsWritten, RasterDescr
 from skysense.protocol.scene_source import Extent
 from skysense.scene.display import render
 from skysense.scene.ground import area_m2
-from skysense.scene.write_vector import write_polygons
+from skysense.scene.vector import write_polygons
 from skysense.segment.polygon import outline
 from skysense.segment.session import Click, ClickSession
 from skysense.segment.view_scale import choose_scale

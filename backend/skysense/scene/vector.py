@@ -1,0 +1,82 @@
+"""Polygons in and out of vector files, with the same care as rasters."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyogrio
+import shapely
+from numpy.typing import NDArray
+from pyogrio.errors import DataLayerError, DataSourceError
+from shapely.geometry.base import BaseGeometry
+
+from skysense.errors import LabelError, OutputError
+from skysense.scene.write import check_target, sync
+
+
+def write_polygons(
+    path: str, layer: str, shapes: Sequence[BaseGeometry], fields: Mapping[str, Sequence[object]], crs: str,
+    inputs: Sequence[str] = (),
+) -> None:  # fmt: skip
+    """Write a GeoPackage with one layer of multipolygons, whole or not at all.
+
+    Args:
+        path: the file.
+        layer: the layer's name.
+        shapes: polygons or multipolygons.
+        fields: a column per field, as long as the shapes.
+        crs: "" where there is none.
+        inputs: files that the output must not overwrite.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    target = Path(path)
+    check_target(target, inputs)
+    multi = [shapely.multipolygons([shape]) if shape.geom_type == "Polygon" else shape for shape in shapes]
+    columns = [np.asarray(list(values)) for values in fields.values()]
+    if not multi:
+        columns = [np.empty(0, dtype=object) for _ in fields]
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{target.stem[:40]}.", dir=target.parent) as folder:
+            draft = Path(folder) / "draft.gpkg"
+            pyogrio.raw.write(
+                draft,
+                shapely.to_wkb(np.array(multi, dtype=object)),
+                columns,
+                list(fields),
+                layer=layer,
+                driver="GPKG",
+                geometry_type="MultiPolygon",
+                crs=crs or None,
+            )
+            sync(draft)
+            os.replace(draft, target)
+    except (DataSourceError, DataLayerError, OSError, ValueError) as error:
+        text = str(error).splitlines()[0].rstrip(".")
+        raise OutputError(f"{target.name} cannot be written: {text}.", "Check free space and rights of the folder.") from error
+
+
+def read_polygons(
+    path: str, layer: str | None = None
+) -> tuple[NDArray[np.object_], dict[str, NDArray[np.generic]], str]:
+    """Polygons of a layer, its fields, and its CRS ("" where there is none).
+
+    Raises:
+        LabelError: unreadable, or no polygons in it.
+    """
+    try:
+        meta, _, geometry, values = pyogrio.raw.read(path, layer=layer)
+    except (DataSourceError, DataLayerError) as error:
+        raise LabelError(
+            f"{Path(path).name} cannot be read as a polygon layer: {error}.", "Choose a vector file of polygons."
+        ) from error
+    shapes = shapely.from_wkb(geometry)
+    keep = np.isin(shapely.get_type_id(shapes), (3, 6)) & ~shapely.is_empty(shapes)
+    if not keep.any():
+        raise LabelError(f"{Path(path).name} holds no polygons.", "Choose a layer with polygons drawn on the image.")
+    return shapes[keep], {name: column[keep] for name, column in zip(meta["fields"], values)}, meta["crs"] or ""
