@@ -10,6 +10,7 @@ from skysense.segment.graph import RegionGraph
 
 OUT_OF_QUESTION = -5.5  # nodes with a lower score are background without being asked
 CLICKED = 50.0  # score of a clicked node
+SMOOTHNESS = 1.0  # weight of the borders against the scores
 
 
 def minimum_cut(
@@ -30,11 +31,11 @@ def minimum_cut(
     asked[negative] = True
     place = np.cumsum(asked) - 1  # node -> place among those asked
     inside = asked[graph.first] & asked[graph.second]
-    pairwise = graph.cut[inside] / graph.step
+    pairwise = SMOOTHNESS * graph.cut[inside] / graph.step
     # A border with a node out of question counts as a border with the background.
     rim = asked[graph.first] != asked[graph.second]
     at_rim = np.where(asked[graph.first], graph.first, graph.second)[rim]
-    to_background = np.bincount(place[at_rim], graph.cut[rim] / graph.step, int(asked.sum()))
+    to_background = np.bincount(place[at_rim], SMOOTHNESS * graph.cut[rim] / graph.step, int(asked.sum()))
 
     weight = np.sqrt(graph.nodes.area[asked]) / graph.step
     unary = np.where(np.abs(z[asked]) >= CLICKED, z[asked], z[asked] * weight)

@@ -13,6 +13,8 @@ from skysense.segment.superpixels import Superpixels
 
 FURTHEST = 14.0  # geodesic distance at which the search stops
 CAP = 12.0  # what lies further counts as this far
+SAME = 4.5  # log odds that two neighbours without any contrast belong together
+DIFFERENT = 2.5  # what a border of mean contrast takes from them
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def _log_odds_same(contrast: NDArray[np.float64], edge_gradient: NDArray[np.floa
     if not len(contrast):
         return np.zeros(0)
     relative = 0.5 * contrast / max(contrast.mean(), 1e-6) + 0.5 * edge_gradient / max(edge_gradient.mean(), 1e-6)
-    return np.clip(4.0 - 2.5 * relative, -8, 8)
+    return np.clip(SAME - DIFFERENT * relative, -8, 8)
 
 
 def _borders(

@@ -32,8 +32,7 @@ def guard(
     wrong = ~mask if positive else mask  # the side that the click says is wrong
     if not wrong[y, x]:
         return mask.copy()
-    # One pixel more than the largest radius, and the paint, fits into this window.
-    reach = int(FURTHEST_PX * 2)
+    reach = int(_radius(FURTHEST_PX)) + 1  # nothing beyond can change
     top, left = max(y - reach, 0), max(x - reach, 0)
     window = np.s_[top : y + reach + 1, left : x + reach + 1]
     wrong = wrong[window]
@@ -45,11 +44,16 @@ def guard(
     least = np.clip(0.12 * np.sqrt(np.count_nonzero(mask)), 3, 6)
     d = min(max(to_outline, least), FURTHEST_PX)
     asked = proposal[window] if positive else ~proposal[window]
-    candidates = wrong & (asked & (distance <= min(3 * d, 25 + 1.5 * d)) | (distance <= PAINT * d))
+    candidates = wrong & (asked & (distance <= _radius(d)) | (distance <= PAINT * d))
     turned = candidates & _part_with(candidates, y - top, x - left)
     result = mask.copy()
     result[window][turned] = positive
     return result
+
+
+def _radius(d: float) -> float:
+    """How far from the click the mask may follow the proposal, by the distance to the old outline."""
+    return min(3 * d, 25 + 1.5 * d)
 
 
 def _part_with(candidates: NDArray[np.bool_], row: int, column: int) -> NDArray[np.bool_]:

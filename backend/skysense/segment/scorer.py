@@ -17,9 +17,8 @@ from skysense.segment.graph import RegionGraph
 
 SOFT = 0.05  # keeps log distances finite at the clicks themselves
 LIMIT = 7.0  # |z| is clipped here
-GEODESIC_WEIGHT = 1.0
-COLOUR_WEIGHT = 1.0
-LAST_MASK_WEIGHT = 1.0  # what the user has seen and not objected to
+GEODESIC_WEIGHT = 2.0
+COLOUR_WEIGHT = 0.5
 COLOUR_ROUNDS = 2  # how often object and colour model are brought to agree
 
 
@@ -30,7 +29,6 @@ class PromptState:
     positive_distance: NDArray[np.float64]  # gp (N,): geodesic distance to the nearest positive click
     negative_distance: NDArray[np.float64]  # gn (N,): to the nearest negative click; CAP where there is none
     click_centre: NDArray[np.float64]  # (2,): mean column and row of the positive clicks
-    last_share: NDArray[np.float64] | None  # (N,): share of each node in the last mask
     box_share: NDArray[np.float64] | None  # (N,): share of each node in the box that holds the object
 
 
@@ -44,8 +42,6 @@ def scores(graph: RegionGraph, shares: NDArray[np.float64], state: PromptState) 
     """
     area = graph.nodes.area
     z = fixed = GEODESIC_WEIGHT * _geodesic_odds(graph, state)
-    if state.last_share is not None:
-        fixed = fixed + LAST_MASK_WEIGHT * (2 * state.last_share - 1)
     for _ in range(COLOUR_ROUNDS):
         belief = 1 / (1 + np.exp(-z))
         if state.box_share is not None:

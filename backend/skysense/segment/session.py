@@ -16,6 +16,7 @@ from skysense.segment.graph import CAP
 from skysense.segment.guard import guard
 from skysense.segment.outline import OutlineFilter
 from skysense.segment.prompts import Box, Click, Prompt
+from skysense.segment.recolour import recolour
 from skysense.segment.view_scale import choose_scale, mask_to_full, mask_to_view, to_view_scale
 
 __all__ = ["Box", "Click", "ClickSession", "Prompt"]
@@ -56,12 +57,13 @@ class ClickSession:
         self.scale_factor = choose_scale(*self.shape) if scale_factor is None else scale_factor
         self._guarded = guarded
         picture = to_view_scale(rgb, self.scale_factor)
+        self._bgr = np.ascontiguousarray(picture[..., ::-1])
         step = FINE_STEP_PX if self.scale_factor < 1 else COARSE_STEP_PX
         self._nodes = superpixels.build(picture, step)
         self._graph = graph.build(self._nodes, step)
         self._palette_shares = colours.palette_shares(self._nodes)
-        self._outline = OutlineFilter(self._nodes.pixels_lab)
-        self._full_outline = OutlineFilter(superpixels.smooth_lab(rgb)) if self.scale_factor < 1 else None
+        # Only a view that was scaled down has edges that its masks have not seen yet.
+        self._outline = OutlineFilter(superpixels.smooth_lab(rgb)) if self.scale_factor < 1 else None
         self._distances: dict[int, NDArray[np.float64]] = {}
         self._masks: OrderedDict[tuple[Prompt, ...], NDArray[np.uint8]] = OrderedDict()  # as packed bits
 
@@ -87,12 +89,12 @@ class ClickSession:
         last = prompts[-1]
         if isinstance(last, Click) and mask[last.y, last.x] == last.positive:
             return mask  # right already
-        proposal = self._propose(mask, prompts)
+        proposal = self._propose(prompts)
         if isinstance(last, Box) or not self._guarded or not mask.any():
             return proposal
         return guard(mask, proposal, last.x, last.y, last.positive)
 
-    def _propose(self, mask: NDArray[np.bool_], prompts: Sequence[Prompt]) -> NDArray[np.bool_]:
+    def _propose(self, prompts: Sequence[Prompt]) -> NDArray[np.bool_]:
         """What the method would answer (H, W), were there no earlier masks to respect."""
         clicks = [prompt for prompt in prompts if isinstance(prompt, Click)]
         box = _box_in_force(prompts)
@@ -109,19 +111,18 @@ class ClickSession:
             positive_distance=self._nearest(positive_nodes),
             negative_distance=self._nearest(negative_nodes),
             click_centre=np.mean(positive, axis=0) if positive else np.full(2, np.nan),
-            last_share=self._nodes.mean(mask_to_view(mask, labels.shape)) if mask.any() else None,
             box_share=None if inside is None else self._nodes.mean(mask_to_view(inside, labels.shape)),
         )
         z = scorer.scores(self._graph, self._palette_shares, state)
         view_mask = minimum_cut(self._graph, z, positive_nodes, negative_nodes)[labels]
         view_mask = clicked_parts(view_mask, positive, negative)
-        view_mask = self._outline.refine(view_mask)
+        view_mask = recolour(self._bgr, view_mask, positive, negative)
         for points, belongs in ((negative, False), (positive, True)):
             for x, y in points:
                 view_mask[y, x] = belongs
         proposal = mask_to_full(view_mask, self.shape)
-        if self._full_outline is not None:
-            proposal = self._full_outline.refine(proposal)
+        if self._outline is not None:
+            proposal = self._outline.refine(proposal)
         for click in clicks:
             proposal[click.y, click.x] = click.positive
         return proposal if inside is None else proposal & inside

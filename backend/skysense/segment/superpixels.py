@@ -18,10 +18,8 @@ class Superpixels:
     labels: NDArray[np.int32]  # (h, w), 0 … N-1
     area: NDArray[np.float64]  # (N,), pixels
     centre: NDArray[np.float64]  # (N, 2), column and row of the centroid
-    features: NDArray[np.float64]  # (N, 8), standardised over the picture: Lab, blurred Lab, texture, blurred gradient
     lab: NDArray[np.float64]  # (N, 3), mean Lab / 25
     gradient: NDArray[np.float32]  # (h, w), magnitude of the Lab gradient
-    pixels_lab: NDArray[np.float32]  # (h, w, 3), smoothed Lab / 25: the guide of the outline
 
     def mean(self, values: NDArray[np.floating]) -> NDArray[np.float64]:
         """The mean of a map (h, w) over each superpixel (N,)."""
@@ -36,7 +34,7 @@ def build(rgb: NDArray[np.uint8], step: int) -> Superpixels:
         step: pixels between the seeds; a superpixel has about step * step pixels.
     """
     lab = smooth_lab(rgb)
-    gradient = _gradient(lab * LAB_UNIT)
+    gradient = _gradient(lab * np.float32(LAB_UNIT))
     labels = _watershed(rgb, gradient, step)
     flat = labels.ravel()
     area = np.bincount(flat).astype(np.float64)
@@ -47,35 +45,19 @@ def build(rgb: NDArray[np.uint8], step: int) -> Superpixels:
 
     rows = np.broadcast_to(np.arange(labels.shape[0], dtype=np.float32)[:, None], labels.shape)
     columns = np.broadcast_to(np.arange(labels.shape[1], dtype=np.float32), labels.shape)
-    lightness = _to_lab(rgb / np.float32(255))[:, :, 0]
-    variance = mean(lightness * lightness) - mean(lightness) ** 2
-    wide = np.asarray(cv2.GaussianBlur(lab, (0, 0), 6.0), dtype=np.float32)
-    node_lab = np.stack([mean(lab[..., c]) for c in range(3)], axis=1)
-    columns_of_features = [
-        *node_lab.T,
-        *(mean(wide[..., c]) for c in range(3)),
-        np.sqrt(np.maximum(variance, 0)),
-        mean(np.asarray(cv2.GaussianBlur(gradient, (0, 0), 4.0), dtype=np.float32)) / 40,
-    ]
     return Superpixels(
         labels=labels,
         area=area,
         centre=np.stack([mean(columns), mean(rows)], axis=1),
-        features=_standardised(np.stack(columns_of_features, axis=1)),
-        lab=node_lab,
+        lab=np.stack([mean(lab[..., c]) for c in range(3)], axis=1),
         gradient=gradient,
-        pixels_lab=lab,
     )
 
 
 def smooth_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The picture (h, w, 3) in CIE Lab / 25 after a Gaussian of one pixel."""
-    return _to_lab(np.asarray(cv2.GaussianBlur(rgb / np.float32(255), (0, 0), 1.0)))
-
-
-def _to_lab(rgb: NDArray[np.floating]) -> NDArray[np.float32]:
-    """RGB 0 … 1 -> Lab / 25."""
-    return np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab), dtype=np.float32) / LAB_UNIT
+    smooth = cv2.GaussianBlur(rgb / np.float32(255), (0, 0), 1.0)
+    return np.asarray(cv2.cvtColor(smooth, cv2.COLOR_RGB2Lab), dtype=np.float32) / np.float32(LAB_UNIT)
 
 
 def _gradient(lab: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -112,10 +94,3 @@ def _watershed(rgb: NDArray[np.uint8], gradient: NDArray[np.float32], step: int)
     while (lines := labels <= 0).any():
         labels[lines] = cv2.dilate(labels, np.ones((3, 3), np.uint8))[lines]
     return labels.astype(np.int32) - 1
-
-
-def _standardised(features: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean 0, deviation 1 in each column; a column that hardly varies is not blown up."""
-    deviation = features.std(axis=0)
-    floor = max(0.05 * deviation.max(), 1e-6)
-    return (features - features.mean(axis=0)) / np.maximum(deviation, floor)
