@@ -19,7 +19,7 @@ from skysense.errors import Cancelled, SkySenseError
 from skysense.jobs import table
 from skysense.protocol import requests as r
 from skysense.protocol.records import to_plain
-from skysense.protocol.scene_source import Extent
+from skysense.protocol.scene_source import Extent, SceneSource
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -278,6 +278,17 @@ def _serve(options: argparse.Namespace) -> int:
     from skysense.worker.serve import serve
 
     return serve(options.rest)
+
+
+# -- scenes ----------------------------------------------------------------------------------------------------------
+def _scene(files: Sequence[str], dates: Sequence[str], sensors: Sequence[str], extent: Extent | None) -> SceneSource:
+    from skysense.jobs.scene_from_files import scene_from_files
+
+    return scene_from_files([_absolute(file) for file in files], dates, sensors, extent)
+
+
+def _extent(options: argparse.Namespace) -> Extent | None:
+    return Extent(options.extent_crs, *options.extent) if options.extent else None
 
 
 # -- one call --------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Never
 
 from tqdm import tqdm
 
@@ -13,7 +14,7 @@ class BarReport:
     """A `Report` for the command line; Ctrl-C stops the job as KeyboardInterrupt."""
 
     def __init__(self) -> None:
-        self._bar: tqdm | None = None
+        self._bar: tqdm[Never] | None = None
 
     def __enter__(self) -> BarReport:
         return self

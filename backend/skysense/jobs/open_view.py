@@ -11,10 +11,11 @@ from rasterio.transform import Affine, from_bounds
 
 from skysense.errors import RequestError
 from skysense.jobs import views
+from skysense.jobs.describe import describe
 from skysense.jobs.report import Report
 from skysense.protocol.requests import OpenView, ViewReady
 from skysense.protocol.scene_source import ArrayFile, ViewSource
-from skysense.scene.display import display_of, render
+from skysense.scene.display import render
 from skysense.scene.ground import pixel_size_m
 from skysense.segment.session import ClickSession
 from skysense.segment.view_scale import choose_scale
@@ -64,7 +65,7 @@ def _pixels(source: ViewSource) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         rgb = _picture(source.picture, (source.height, source.width, 3))
         return rgb, np.ones(rgb.shape[:2], dtype=bool)
     path = str(source.path)
-    display = source.display or display_of(path)
+    display = source.display or describe(path).display
     return render(path, display, source.extent, source.height, source.width)
 
 

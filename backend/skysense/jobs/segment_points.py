@@ -163,7 +163,7 @@ def _write(
     numbers = sorted(shapes)
     areas = [area_m2(shapes[n], raster.crs) if raster.crs else float("nan") for n in numbers]
     layer = "objects"
-    fields = {"object_id": numbers, "clicks": [len(objects[n]) for n in numbers], "area_m2": areas}
+    fields: dict[str, list[object]] = {"object_id": list(numbers), "clicks": [len(objects[n]) for n in numbers], "area_m2": list(areas)}
     write_polygons(path, layer, [shapes[n] for n in numbers], fields, raster.crs)
     return layer
 

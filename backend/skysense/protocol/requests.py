@@ -118,7 +118,7 @@ class EmbedScene:  # -> FeatureMapWritten
     picture_path: str | None  # COG, uint8 RGB of the first three principal components
     encoder: str = "skysense-nano"
     components: int = 16  # principal components; 0 keeps every feature
-    tile_px: int = 512
+    tile_px: int = 0  # 0: what suits the sensor
     device: str = "auto"  # "auto", "cpu", "cuda"
 
 
@@ -253,7 +253,7 @@ class DetectChange:  # -> ChangeWritten
     encoder: str = "skysense-nano"
     threshold: float | None = None  # None: found by the method's rule
     minimum_area_m2: float = 0.0
-    tile_px: int = 512
+    tile_px: int = 0  # 0: what suits the sensor
     device: str = "auto"
 
 
@@ -312,7 +312,7 @@ class ApplyModel:  # -> LabelMapWritten
     model_path: str
     output_path: str  # COG uint8 with palette: class values, 0 no data
     confidence_path: str | None  # COG uint8: probability of the class, 0..100 %, 255 no data
-    tile_px: int = 512
+    tile_px: int = 0  # 0: what suits the sensor
     device: str = "auto"
 
 

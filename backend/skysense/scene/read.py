@@ -116,7 +116,6 @@ class Patch:
 
     values: NDArray[np.float32]  # (C, h, w)
     valid: NDArray[np.bool_]  # (h, w)
-    box: tuple[float, float, float, float]  # top, left, bottom, right of the window that was asked for, in its pixels
 
 
 class SceneReader:
@@ -170,6 +169,11 @@ class SceneReader:
         found = [reader for reader in self.readers if reader.source.sensor in keys]
         return sorted(found, key=lambda reader: reader.source.date or "")
 
+    @property
+    def offset(self) -> tuple[int, int]:
+        """Row and column of the extent's corner in the reference's own pixels."""
+        return self._window.row, self._window.column
+
     def coarseness(self, reader: AcquisitionReader) -> int:
         """Reference pixels per pixel of this acquisition, as a whole number: what it is read at."""
         if reader.native.crs is None:
@@ -178,7 +182,7 @@ class SceneReader:
         return max(1, min(round(ratio), max(self.grid.height, self.grid.width)))
 
     def read(self, reader: AcquisitionReader, window: Window, coarseness: int = 1) -> Patch:
-        """A window of the scene's grid, in pixels of `coarseness` reference pixels.
+        """A window of the scene's grid, in pixels of `coarseness` reference pixels, counted from the reference's corner.
 
         Pixels beyond the extent still come where the file has them, so that they serve as halo.
         """
@@ -186,10 +190,7 @@ class SceneReader:
         grid = self.reference.native if coarseness == 1 else self.reference.native.coarsen(coarseness)
         top, left = row // coarseness, column // coarseness
         bottom, right = -(-(row + window.height) // coarseness), -(-(column + window.width) // coarseness)
-        values, valid = reader.read(grid, Window(top, left, bottom - top, right - left))
-        box = (row / coarseness - top, column / coarseness - left,
-               (row + window.height) / coarseness - top, (column + window.width) / coarseness - left)  # fmt: skip
-        return Patch(values, valid, box)
+        return Patch(*reader.read(grid, Window(top, left, bottom - top, right - left)))
 
     def inside(self, window: Window) -> NDArray[np.bool_]:
         """Which pixels (h, w) of the window lie in the extent, polygon included."""

@@ -39,9 +39,9 @@ class Tiling:
     @classmethod
     def of(cls, grid: Grid, tile_px: int, halo_px: int, multiple: int) -> Tiling:
         """Round the sizes up to what the encoder needs."""
-        up = lambda pixels: -(-pixels // multiple) * multiple  # noqa: E731
-        halo = up(halo_px)
-        core = max(multiple, up(max(tile_px - 2 * halo, 1)))
+        halo = -(-halo_px // multiple) * multiple
+        side = min(tile_px - 2 * halo, max(grid.height, grid.width))  # no larger than the scene
+        core = -(-max(side, 1) // multiple) * multiple
         return cls(grid, core, halo, multiple)
 
     @property

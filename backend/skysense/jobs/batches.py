@@ -1,0 +1,123 @@
+"""A window of a scene -> what an encoder takes. The one place where scenes and models meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from skysense.errors import BandError
+from skysense.models.interface import SENSOR_ORDER, EncoderInfo, SceneBatch
+from skysense.protocol.sensors import SENSORS
+from skysense.scene.grid import Window
+from skysense.scene.ground import lonlat
+from skysense.scene.normalise import slot
+from skysense.scene.read import AcquisitionReader, SceneReader
+from skysense.scene.tiles import Tiling
+
+# Side of a tile, halo included: about a gigabyte of features at work.
+TILE_PX = {"hr": 1024, "s2": 256, "s1": 256}
+
+
+@dataclass(frozen=True)
+class TileData:
+    """A tile as numpy arrays in the layout of SceneBatch, without the batch axis, and which of its pixels count."""
+
+    arrays: dict[str, NDArray[np.generic]]
+    valid: NDArray[np.bool_]  # (H, W) on the reference grid: data there, inside extent and polygon
+
+    def batch(self, device: torch.device | str) -> SceneBatch:
+        """As a batch of one."""
+        return SceneBatch(**{name: torch.from_numpy(array)[None].to(device) for name, array in self.arrays.items()})
+
+
+class SceneTiles:
+    """Tiles of an open scene for one encoder."""
+
+    def __init__(self, scene: SceneReader, info: EncoderInfo) -> None:
+        """Check that the encoder takes the scene's sensors.
+
+        Raises:
+            BandError: a sensor that the encoder does not take.
+        """
+        self.scene, self.info = scene, info
+        self.series = {sensor: scene.of_sensor(sensor) for sensor in SENSOR_ORDER}
+        self.series = {sensor: readers for sensor, readers in self.series.items() if readers}
+        for sensor in self.series:
+            if sensor not in info.sensors:
+                raise BandError(
+                    f"{info.label} takes {', '.join(info.sensors)}, the scene holds {SENSORS[sensor].label}.",
+                    "Take the layer out of the scene, or choose another encoder.",
+                )
+        # The first sensor in the encoder's order gives the output grid; the scene's reference has to be one of its.
+        self.lead = next(iter(self.series))
+        self.stride = info.strides[self.lead]
+        self.lonlat = self._location()
+
+    def tiling(self, tile_px: int) -> Tiling:
+        """Tiles with the encoder's halo, on its multiples; 0 takes a size that fits a laptop's memory."""
+        return Tiling.of(self.scene.grid, tile_px or TILE_PX[self.lead], self.info.halo[self.lead], self.info.tile_multiple[self.lead])
+
+    def read(self, window: Window) -> TileData:
+        """All sensors over the window (H, W pixels of the reference)."""
+        arrays: dict[str, NDArray[np.generic]] = {"lonlat": np.array(self.lonlat, np.float32)}
+        lead_valid = np.zeros((window.height, window.width), bool)
+        for sensor, readers in self.series.items():
+            coarseness = 1 if sensor == self.lead else min(self.scene.coarseness(reader) for reader in readers)
+            outer = window if coarseness == 1 else self._framed(window, coarseness, self.info.tile_multiple[sensor])
+            values, valid, bands = self._series(sensor, readers, outer, coarseness)
+            arrays[f"{sensor}_bands"] = bands
+            if sensor == "hr":
+                arrays["hr"], arrays["hr_valid"] = values[0], valid[0]  # the newest picture
+            else:
+                arrays[sensor], arrays[f"{sensor}_valid"] = values, valid
+                arrays[f"{sensor}_days"] = np.array([reader.day for reader in readers], np.int64)
+                arrays[f"{sensor}_box"] = _box(window, outer, coarseness)
+            if sensor == self.lead:
+                lead_valid = np.logical_or.reduce(valid, axis=0)
+        return TileData(arrays, lead_valid & self.scene.inside(window))
+
+    def _series(
+        self, sensor: str, readers: list[AcquisitionReader], window: Window, coarseness: int
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Values (T, C, h, w) in the encoder's band order, validity (T, h, w), bands that all dates have (C,)."""
+        if sensor == "hr":
+            readers = readers[-1:]
+        count = len(SENSORS[sensor].bands)
+        height, width = window.height // coarseness, window.width // coarseness
+        values = np.zeros((len(readers), count, height, width), np.float32)
+        valid = np.zeros((len(readers), height, width), bool)
+        bands: NDArray[np.bool_] = np.ones(count, bool)
+        for date, reader in enumerate(readers):
+            patch = self.scene.read(reader, window, coarseness)
+            channels = [slot(reader.source.sensor, band.band)[1] for band in reader.source.bands]
+            values[date, channels] = patch.values[:, :height, :width]
+            valid[date] = patch.valid[:height, :width]
+            bands = bands & np.isin(np.arange(count), channels)
+        return values, valid, bands
+
+    def _framed(self, window: Window, coarseness: int, multiple: int) -> Window:
+        """The window grown to whole frames of a coarser sensor, so that its features do not depend on the tile."""
+        step = coarseness * multiple
+        offset_row, offset_column = self.scene.offset
+        top = (window.row + offset_row) // step * step - offset_row
+        left = (window.column + offset_column) // step * step - offset_column
+        height = -(-(window.row + window.height - top) // step) * step
+        width = -(-(window.column + window.width - left) // step) * step
+        return Window(top, left, height, width)
+
+    def _location(self) -> tuple[float, float]:
+        """Of the scene's middle, for all tiles, so that they meet the same geo-context; NaN without a CRS."""
+        grid = self.scene.grid
+        if grid.crs is None:
+            return float("nan"), float("nan")
+        west, south, east, north = grid.bounds
+        return lonlat(grid.crs_text, (west + east) / 2, (south + north) / 2)
+
+
+def _box(window: Window, outer: Window, coarseness: int) -> NDArray[np.float32]:
+    """Where the window lies in the outer one: top, left, bottom, right in the sensor's pixels."""
+    top, left = (window.row - outer.row) / coarseness, (window.column - outer.column) / coarseness
+    return np.array((top, left, top + window.height / coarseness, left + window.width / coarseness), np.float32)

@@ -1,0 +1,309 @@
+"""Two dated scenes -> change score, mask and polygons.
+
+Statistics and thresholds are taken over the whole layer, never per tile, so that no seams appear; scores wait on disk
+between the passes, so that a layer of any size fits.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from skysense.change.decide import Decision, apart, plain, summed
+from skysense.change.deep_features import DeepFeatures
+from skysense.change.layer import ScoreLayer
+from skysense.change.objects import BLOCK_PX, Objects
+from skysense.change.pair import PixelPair
+from skysense.change.patches import Patch, PatchFinder, without_small
+from skysense.change.scene_pairs import ScenePairs, on_one_grid
+from skysense.change.scores import ChangeVector, LogRatio, Method
+from skysense.change.statistics import Histogram
+from skysense.change.threshold import DEEP_FLOOR, PER_DATE_FLOOR
+from skysense.errors import BandError, GridError, RequestError
+from skysense.jobs.change_warnings import check_dates, stored_alike, warnings_for
+from skysense.jobs.encoders import choose_device, encoder_on
+from skysense.jobs.provenance import inputs_of, scene_facts
+from skysense.jobs.report import Part, Report
+from skysense.protocol.requests import ChangeWritten, DetectChange
+from skysense.protocol.scene_source import SceneSource
+from skysense.protocol.sensors import SENSORS
+from skysense.scene.grid import Grid, Window
+from skysense.scene.read import SceneReader
+from skysense.scene.tiles import Tiling
+from skysense.scene.vector import write_polygons
+from skysense.scene.write import RasterWriter, check_target
+
+METHODS = ("auto", "change-vector", "log-ratio", "deep-features")
+SAMPLED_TILES = 64  # whose features give the statistics of a large layer; smaller ones are seen whole
+NO_DATA = 255
+CHANGED_COLOUR = (214, 39, 40, 255)
+FALL, RISE = 1, 2  # kinds of change of a signed score; all others have kind 1 alone
+LAYER = "changes"
+
+
+@dataclass(frozen=True)
+class ScoredPart:
+    """One sensor's raw score."""
+
+    sensor: str
+    method: str
+    bands: tuple[str, ...]
+    layer: ScoreLayer
+
+
+def run(request: DetectChange, report: Report) -> ChangeWritten:
+    """Score the pair, find the threshold, write what was asked for.
+
+    Raises:
+        RequestError: unknown method, dates in the wrong order. DateError: an acquisition without a date.
+        BandError: no sensor or band in common. GridError: no ground in common. ModelError, OutputError.
+    """
+    started = time.monotonic()
+    report.progress(0.0, "Checking the scenes")
+    before_date, after_date = check_dates(request.before, request.after)
+    parts = _choose_parts(request)
+    outputs = [path for path in (request.score_path, request.mask_path, request.polygons_path) if path is not None]
+    for path in outputs:
+        check_target(Path(path), inputs_of(request.before, request.after))
+    with ExitStack() as stack:
+        scene = stack.enter_context(SceneReader(on_one_grid(request.before, request.after)))
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".change.", dir=Path(request.score_path).parent))
+        scored = [
+            _score(sensor, method, scene, request, Path(folder), Part(report, 0.8 * i / len(parts), 0.8 * (i + 1) / len(parts)))
+            for i, (sensor, method) in enumerate(parts)
+        ]
+        decision = _decide(scored, request)
+        threshold = decision.threshold if request.threshold is None else request.threshold
+        warnings = warnings_for(request, scene, [part.method for part in scored], threshold)
+        facts = {
+            **scene_facts(request.before, "before_"),
+            **scene_facts(request.after, "after_"),
+            "method": _name(scored),
+            "bands_compared": {part.sensor: part.bands for part in scored},
+            "threshold": threshold,
+            "threshold_rule": "user" if request.threshold is not None else "automatic",
+            "score_unit": decision.unit,
+            "minimum_area_m2": request.minimum_area_m2,
+            **decision.facts,
+        }
+        if any(part.method == "deep-features" for part in scored):
+            encoder = encoder_on(request.encoder, choose_device(request.device))
+            facts |= {"encoder": encoder.info.key, "encoder_digest": encoder.info.digest}
+        output = Output(request, scene.grid, scored, decision, threshold, facts)
+        share, patches = output.write((before_date, after_date), Part(report, 0.8, 1.0))
+    return ChangeWritten(
+        score_path=request.score_path,
+        mask_path=request.mask_path,
+        polygons_path=request.polygons_path,
+        method=_name(scored),
+        threshold=threshold,
+        changed_share=share,
+        polygons=patches,
+        before_date=before_date,
+        after_date=after_date,
+        warnings=tuple(warnings),
+        seconds=time.monotonic() - started,
+    )
+
+
+# -- which method ----------------------------------------------------------------------------------------------------
+def _choose_parts(request: DetectChange) -> list[tuple[str, str]]:
+    """(sensor, method) of each part of the score: one, or two where both Sentinels see both dates."""
+    if request.method not in METHODS:
+        raise RequestError(f"There is no method {request.method!r}.", f"Choose one of {', '.join(METHODS)}.")
+    before, after = _sensors(request.before), _sensors(request.after)
+    common = [sensor for sensor in ("hr", "s2", "s1") if sensor in before & after]
+    if not common:
+        labels = [" and ".join(sorted(SENSORS[key].label for key in keys)) for keys in (before, after)]
+        raise BandError(
+            f"The two dates have no sensor in common: {labels[0]} before, {labels[1]} after.",
+            "Choose layers of the same kind of sensor on both dates.",
+        )
+    if request.method == "log-ratio" and "s1" not in common:
+        raise BandError(
+            f"The log-ratio compares radar; both dates hold {SENSORS[common[0]].label} only.",
+            "Choose the change vector, or leave the method to the tool.",
+        )
+    if request.method == "log-ratio":
+        return [("s1", "log-ratio")]
+    if request.method != "auto":
+        return [(common[0], request.method)]
+    if "hr" in common:
+        return [("hr", "deep-features")]
+    return [(sensor, {"s2": "change-vector", "s1": "log-ratio"}[sensor]) for sensor in common]
+
+
+def _sensors(scene: SceneSource) -> set[str]:
+    keys = {acquisition.sensor for acquisition in scene.acquisitions}
+    return {"s2" if key == "landsat" else key for key in keys}
+
+
+def _name(scored: list[ScoredPart]) -> str:
+    return " + ".join(part.method for part in scored)
+
+
+# -- raw scores ------------------------------------------------------------------------------------------------------
+def _score(
+    sensor: str, name: str, scene: SceneReader, request: DetectChange, folder: Path, report: Report
+) -> ScoredPart:
+    """One sensor's raw score over the whole layer: statistics first, then scores, then objects."""
+    pairs = ScenePairs(scene, len(request.before.acquisitions), sensor)
+    method: Method
+    objects = None
+    if name == "deep-features":
+        device = choose_device(request.device)
+        encoder = encoder_on(request.encoder, device)
+        method = DeepFeatures(encoder, sensor, pairs.bands, device)
+        tiling = Tiling.of(scene.grid, request.tile_px, method.halo_px, method.multiple)
+        windows = [(tile.outer, tile.core) for tile in tiling]
+        objects = Objects() if sensor == "hr" else None
+    else:
+        alike = stored_alike(request.before, request.after, sensor)
+        method = LogRatio() if name == "log-ratio" else ChangeVector(per_date=not alike)
+        tiling = Tiling.of(scene.grid, request.tile_px, 0, 1)
+        windows = [(pairs.clipped(tile.core, method.halo_px), tile.core) for tile in tiling]
+    chosen = windows
+    if name == "deep-features" and len(windows) > SAMPLED_TILES:
+        chosen = [windows[i] for i in np.linspace(0, len(windows) - 1, SAMPLED_TILES).round().astype(int)]
+    seen = 0
+    for pair, _ in _read(pairs, chosen, Part(report, 0.0, 0.4), f"Reading {SENSORS[sensor].label}"):
+        seen += int(pair.counted.sum())
+        method.observe(pair)
+        if objects is not None:
+            objects.observe(pair)
+    if not seen:
+        raise GridError(
+            "No pixel has data on both dates.", "Check that both layers cover the extent, and their nodata values."
+        )
+    layer = ScoreLayer(folder / f"{sensor}.score", scene.grid.height, scene.grid.width)
+    for pair, (window, core) in _read(pairs, windows, Part(report, 0.4, 0.9), "Comparing the dates"):
+        inner = np.s_[core.row - window.row :, core.column - window.column :]
+        scores = np.where(pair.counted, method.score(pair), np.nan)
+        layer.write(core, scores[inner][: core.height, : core.width])
+    if objects is not None:
+        cores = [tile.core for tile in Tiling.of(scene.grid, BLOCK_PX, 0, 1)]
+        for pair, (_, core) in _read(pairs, [(core, core) for core in cores], Part(report, 0.9, 1.0), "Finding objects"):
+            averaged = objects.average(layer.read(core), pair)
+            layer.write(core, np.where(pair.counted, averaged, np.nan))
+    return ScoredPart(sensor, name, tuple(pairs.bands), layer)
+
+
+def _read(
+    pairs: ScenePairs, windows: list[tuple[Window, Window]], report: Report, stage: str
+) -> Iterator[tuple[PixelPair, tuple[Window, Window]]]:
+    for done, (window, core) in enumerate(windows):
+        report.progress(done / len(windows), stage, f"tile {done + 1} of {len(windows)}")
+        yield pairs.read(window, core), (window, core)
+
+
+# -- decision --------------------------------------------------------------------------------------------------------
+def _decide(scored: list[ScoredPart], request: DetectChange) -> Decision:
+    """Each method's rule for the threshold, on the whole layer."""
+    if len(scored) == 2:
+        optical, radar = (part.layer for part in scored)
+        combine = summed(optical.histogram(), radar.histogram())
+        histogram = Histogram()
+        for rows in optical.strips():
+            window = Window(rows.start, 0, rows.stop - rows.start, optical.width)
+            histogram.add(combine(optical.read(window), radar.read(window)).astype(np.float16))
+        found = plain(histogram, -np.inf, "sum of standard scores of both sensors")
+        return Decision(combine, found.threshold, found.unit, {"otsu": found.facts["otsu"]})
+    (part,) = scored
+    histogram = part.layer.histogram()
+    if part.method == "log-ratio":
+        return apart(histogram)
+    if part.method == "deep-features":
+        return plain(histogram, DEEP_FLOOR, "distance of standardised features: 0 the same, 1.41 unrelated")
+    floor = 0.0 if stored_alike(request.before, request.after, part.sensor) else PER_DATE_FLOOR
+    return plain(histogram, floor, "length of the change vector in standard deviations of the bands")
+
+
+# -- outputs ---------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Output:
+    """The files of one request."""
+
+    request: DetectChange
+    grid: Grid
+    scored: list[ScoredPart]
+    decision: Decision
+    threshold: float
+    facts: dict[str, object]
+
+    def write(self, dates: tuple[str, str], report: Report) -> tuple[float, int]:
+        """Write them all, none if one fails; the changed share of the valid pixels and the number of polygons."""
+        minimum = self.request.minimum_area_m2
+        finder = None
+        if self.request.polygons_path is not None or (minimum > 0 and self.request.mask_path is not None):
+            finder = PatchFinder(self.grid)
+            for rows, score, kinds in self._strips(Part(report, 0.0, 0.4), "Outlining changes"):
+                finder.add(rows, kinds, score)
+        patches = finder.patches(minimum) if finder is not None else []
+        keep = iter(finder.kept(minimum)) if finder is not None else None
+        changed = counted = 0
+        inputs = inputs_of(self.request.before, self.request.after)
+        with ExitStack() as stack:
+            raster = stack.enter_context(
+                RasterWriter(self.request.score_path, self.grid, ["change score"], "float32", np.nan,
+                             inputs=inputs, facts=self.facts)  # fmt: skip
+            )
+            mask = None
+            if self.request.mask_path is not None:
+                palette = {0: (255, 255, 255, 0), 1: CHANGED_COLOUR}
+                mask = stack.enter_context(
+                    RasterWriter(self.request.mask_path, self.grid, ["changed"], "uint8", NO_DATA,
+                                 inputs=inputs, facts=self.facts, palette=palette)  # fmt: skip
+                )
+            for rows, score, kinds in self._strips(Part(report, 0.4, 0.9), "Writing rasters"):
+                window = Window(rows.start, 0, rows.stop - rows.start, self.grid.width)
+                kept = kinds if keep is None else without_small(kinds, next(keep))
+                valid = ~np.isnan(score)
+                changed, counted = changed + int((kept > 0).sum()), counted + int(valid.sum())
+                raster.write(window, score[None])
+                if mask is not None:
+                    mask.write(window, np.where(valid, kept > 0, NO_DATA)[None])
+            share = changed / max(counted, 1)
+            raster.note(changed_share=share)
+            report.progress(0.9, "Finishing the files")
+            if self.request.polygons_path is not None:
+                self._write_polygons(self.request.polygons_path, patches, dates)
+        return share, len(patches) if self.request.polygons_path is not None else 0
+
+    def _strips(
+        self, report: Report, stage: str
+    ) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.uint8]]]:
+        """Rows, the score that is shown (h, W) as its raster stores it, and kinds of change (h, W)."""
+        for rows in self.scored[0].layer.strips():
+            report.progress(rows.start / self.grid.height, stage)
+            window = Window(rows.start, 0, rows.stop - rows.start, self.grid.width)
+            raw = [part.layer.read(window) for part in self.scored]
+            score = self.decision.score(*raw).astype(np.float16).astype(np.float32)
+            kinds = np.where(score > self.threshold, FALL, 0).astype(np.uint8)
+            if self._signed:
+                kinds[(kinds > 0) & (raw[0] < 0)] = RISE
+            yield rows, score, kinds
+
+    @property
+    def _signed(self) -> bool:
+        return [part.method for part in self.scored] == ["log-ratio"]
+
+    def _write_polygons(self, path: str, patches: list[Patch], dates: tuple[str, str]) -> None:
+        fields: dict[str, list[object]] = {
+            "before_date": [np.datetime64(dates[0])] * len(patches),
+            "after_date": [np.datetime64(dates[1])] * len(patches),
+            "area_m2": [patch.area_m2 for patch in patches],
+            "mean_score": [patch.mean_score for patch in patches],
+            "max_score": [patch.max_score for patch in patches],
+        }
+        if self._signed:
+            names = {FALL: "darker", RISE: "brighter"}
+            fields["direction"] = [names[patch.kind] for patch in patches]
+        outlines = [patch.outline for patch in patches]
+        write_polygons(path, LAYER, outlines, fields, self.grid.crs_text, inputs_of(self.request.before, self.request.after))

@@ -1,0 +1,155 @@
+"""A scene -> its dense feature map, tile by tile in bounded memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from skysense.errors import RasterError
+from skysense.jobs.batches import SceneTiles, TileData
+from skysense.jobs.components import Components, CovarianceSum
+from skysense.jobs.encoders import choose_device, encoder_on
+from skysense.jobs.pipeline import WriteBehind, read_ahead
+from skysense.jobs.provenance import inputs_of, scene_facts
+from skysense.jobs.report import Part, Report
+from skysense.models.interface import Encoder
+from skysense.protocol.requests import EmbedScene, FeatureMapWritten
+from skysense.scene.grid import Window
+from skysense.scene.read import SceneReader
+from skysense.scene.tiles import Tile, Tiling
+from skysense.scene.write import RasterWriter
+
+SAMPLED_TILES = 64  # at most, and a sixteenth of all, but at least
+LEAST_SAMPLED = 4
+NODATA = -9999.0
+LOW_PERCENT, HIGH_PERCENT = 2.0, 98.0
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Features of a tile's core."""
+
+    window: Window  # on the grid of cells
+    features: NDArray[np.float32]  # (D, h, w)
+    valid: NDArray[np.bool_]  # (h, w): any valid pixel in the cell
+
+
+def run(request: EmbedScene, report: Report) -> FeatureMapWritten:
+    """Encode the scene and write components, all features, and the picture, as asked.
+
+    Raises:
+        RasterError and its kinds: the scene cannot be read. ModelError: no weights. OutputError: cannot be written.
+    """
+    started = time.monotonic()
+    report.progress(0.0, "Loading the model")
+    device = choose_device(request.device)
+    encoder = encoder_on(request.encoder, device)
+    with SceneReader(request.scene) as scene, ExitStack() as stack:
+        tiles = SceneTiles(scene, encoder.info)
+        tiling = tiles.tiling(request.tile_px)
+        components, stretch = _fit(encoder, tiles, tiling, request.components, Part(report, 0.0, 0.3), device)
+        grid = scene.grid.coarsen(tiles.stride)
+        count = request.components or encoder.info.fused_channels
+        facts = {
+            **scene_facts(request.scene),
+            "encoder": encoder.info.key,
+            "encoder_digest": encoder.info.digest,
+            "components": request.components,
+            "explained_variance": components.share if request.components else None,
+        }
+        inputs = inputs_of(request.scene)
+        names = [f"component {i + 1}" if request.components else f"feature {i + 1}" for i in range(count)]
+        output = stack.enter_context(
+            RasterWriter(request.output_path, grid, names, "float32", NODATA, inputs=inputs, facts=facts)
+        )
+        picture = None
+        if request.picture_path is not None:
+            picture = stack.enter_context(
+                RasterWriter(request.picture_path, grid, ("red", "green", "blue"), "uint8", 0, inputs=inputs, facts=facts)
+            )
+
+        def write(cells: Cells) -> None:
+            projected = components.project(cells.features)
+            values = projected if request.components else cells.features
+            output.write(cells.window, np.where(cells.valid, values[:count], np.float32(NODATA)))
+            if picture is not None:
+                picture.write(cells.window, _colours(projected[:3], stretch, cells.valid))
+
+        with WriteBehind(write) as writer:
+            for done, cells in enumerate(_encode(encoder, tiles, list(tiling), device)):
+                report.progress(0.3 + 0.65 * done / len(tiling), "Encoding tiles", f"tile {done + 1} of {len(tiling)}")
+                writer.put(cells)
+        report.progress(0.95, "Finishing the files")
+    return FeatureMapWritten(
+        path=request.output_path,
+        picture_path=request.picture_path,
+        bands=count,
+        height=grid.height,
+        width=grid.width,
+        explained_variance=components.share if request.components else None,
+        encoder_digest=encoder.info.digest,
+        seconds=time.monotonic() - started,
+    )
+
+
+def encode_tile(encoder: Encoder, data: TileData, tile: Tile, stride: int, device: torch.device) -> Cells:
+    """Features of one tile's core."""
+    with torch.inference_mode():
+        fused = encoder(data.batch(device))["fused"].values[0]  # (D, h, w)
+    inner = tile.inner
+    top, left = inner.row // stride, inner.column // stride
+    height, width = -(-inner.height // stride), -(-inner.width // stride)
+    features = fused[:, top : top + height, left : left + width].float().cpu().numpy()
+    core = data.valid[inner.row : inner.row + inner.height, inner.column : inner.column + inner.width]
+    window = Window(tile.core.row // stride, tile.core.column // stride, height, width)
+    return Cells(window, features, any_in_cells(core, stride))
+
+
+def any_in_cells(valid: NDArray[np.bool_], stride: int) -> NDArray[np.bool_]:
+    """(H, W) -> (ceil(H / stride), ceil(W / stride)): whether a cell holds a valid pixel."""
+    height, width = valid.shape
+    padded = np.pad(valid, ((0, -height % stride), (0, -width % stride)))
+    rows, columns = padded.shape[0] // stride, padded.shape[1] // stride
+    return np.logical_or.reduce(padded.reshape(rows, stride, columns, stride), axis=(1, 3))
+
+
+def _encode(encoder: Encoder, tiles: SceneTiles, chosen: list[Tile], device: torch.device) -> Iterator[Cells]:
+    for tile, data in read_ahead(chosen, lambda tile: tiles.read(tile.outer)):
+        yield encode_tile(encoder, data, tile, tiles.stride, device)
+
+
+def _fit(
+    encoder: Encoder, tiles: SceneTiles, tiling: Tiling, count: int, report: Report, device: torch.device
+) -> tuple[Components, NDArray[np.float32]]:
+    """Components from a few tiles spread evenly, and the picture's stretch (3, 2)."""
+    total = len(tiling)
+    count_sampled = min(total, SAMPLED_TILES, max(LEAST_SAMPLED, total // 16))
+    sampled = [tiling[i] for i in np.unique(np.linspace(0, total - 1, count_sampled).round().astype(int))]
+    sums = CovarianceSum(encoder.info.fused_channels)
+    kept = []
+    for done, cells in enumerate(_encode(encoder, tiles, sampled, device)):
+        report.progress(done / len(sampled), "Sampling tiles", f"tile {done + 1} of {len(sampled)}")
+        features = cells.features[:, cells.valid].T  # (N, D)
+        if len(features):
+            sums.add(features)
+            kept.append(features[:: max(1, len(features) // 256)])
+    if not sums.count:
+        raise RasterError("The scene has no valid pixels.", "Choose an extent where the layers have data.")
+    components = sums.components(max(count, 3))
+    sample = np.concatenate(kept)
+    colours = (sample - components.mean) @ components.directions[:, :3]
+    stretch = np.percentile(colours, (LOW_PERCENT, HIGH_PERCENT), axis=0).T.astype(np.float32)
+    return components, stretch
+
+
+def _colours(values: NDArray[np.float32], stretch: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """(3, h, w) -> 1..255, 0 without data."""
+    low, high = stretch[:, 0, None, None], stretch[:, 1, None, None]
+    scaled = 1.0 + 254.0 * np.clip((values - low) / np.maximum(high - low, 1e-6), 0.0, 1.0)
+    return np.where(valid, np.rint(scaled), 0).astype(np.uint8)

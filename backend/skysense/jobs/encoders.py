@@ -1,0 +1,44 @@
+"""Encoders stay loaded between jobs; devices are chosen here."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+
+from skysense.errors import DeviceError
+from skysense.models.catalog import load_encoder
+from skysense.models.interface import Encoder
+
+log = logging.getLogger(__name__)
+
+_loaded: dict[tuple[str, str], Encoder] = {}
+
+
+def encoder_on(key: str, device: torch.device) -> Encoder:
+    """The encoder with its bundled weights, in evaluation mode on the device.
+
+    Raises:
+        RequestError: no encoder of this name. ModelError: its weights are missing or damaged.
+    """
+    name = key, str(device)
+    if name not in _loaded:
+        _loaded.clear()  # one at a time: memory belongs to the images
+        _loaded[name] = load_encoder(key, device=device)
+    return _loaded[name]
+
+
+def choose_device(name: str) -> torch.device:
+    """"auto" takes a GPU that works, else the CPU.
+
+    Raises:
+        DeviceError: the device that was asked for is not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise DeviceError("There is no graphics card that PyTorch can use.", "Choose the CPU or automatic device.")
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise DeviceError(f"There is no device {name!r}.", "Choose auto, cpu or cuda.") from error

@@ -1,0 +1,48 @@
+"""Files on the command line -> a SceneSource, by the same guesses that the plugin shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from skysense.errors import BandError, RequestError
+from skysense.jobs.describe import describe
+from skysense.protocol.requests import RasterDescription
+from skysense.protocol.scene_source import AcquisitionSource, Extent, SceneSource
+from skysense.protocol.sensors import SENSORS
+from skysense.protocol.source import acquisition
+
+GUESSED = "-"
+
+
+def scene_from_files(
+    files: Sequence[str], dates: Sequence[str] = (), sensors: Sequence[str] = (), extent: Extent | None = None
+) -> SceneSource:
+    """One acquisition a file.
+
+    Args:
+        files: rasters of one place.
+        dates: one a file, "-" for the guess; empty: all guessed.
+        sensors: likewise.
+        extent: where to work.
+
+    Raises:
+        RequestError: as many dates or sensors as files were expected.
+        BandError: a file whose sensor cannot be guessed.
+    """
+    for what, values in (("dates", dates), ("sensors", sensors)):
+        if values and len(values) != len(files):
+            raise RequestError(f"{len(files)} files but {len(values)} {what}.", f"Give one of the {what} a file; - is guessed.")
+    acquisitions = []
+    for i, file in enumerate(files):
+        sensor = sensors[i] if sensors and sensors[i] != GUESSED else None
+        date = dates[i] if dates and dates[i] != GUESSED else None
+        acquisitions.append(_acquisition(describe(file), sensor, date))
+    return SceneSource(tuple(acquisitions), extent)
+
+
+def _acquisition(description: RasterDescription, sensor: str | None, date: str | None) -> AcquisitionSource:
+    if sensor is not None and sensor not in SENSORS:
+        raise BandError(f"There is no sensor {sensor!r}.", f"Choose one of {', '.join(SENSORS)}.")
+    if sensor is None and description.sensor is None:
+        raise BandError(f"The sensor of {description.path} cannot be told from its bands.", "Name it with --sensors.")
+    return acquisition(description, sensor=sensor, date=date)

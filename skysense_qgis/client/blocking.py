@@ -1,0 +1,99 @@
+"""A request that is waited for: for Processing algorithms, on whatever thread they run."""
+
+from __future__ import annotations
+
+import threading
+
+from qgis.PyQt.QtCore import QEventLoop, QObject, QThread, QTimer, pyqtSignal
+
+from ..protocol.messages import Failure, Progress
+from .client import Engine, JobHandle
+
+POLL_MS = 50
+
+
+class RequestFailed(Exception):
+    """The engine's failure, for whoever shows it."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(f"{failure.sentence} {failure.remedy}")
+        self.failure = failure
+
+
+def run_request(engine: Engine, request: object, feedback) -> object:
+    """Submit, pass progress and cancel between job and feedback, return the result.
+
+    On the engine's own thread (qgis_process) a local event loop runs; from another one (QGIS's background tasks) the
+    request is handed to the engine's thread and waited for.
+
+    Raises:
+        RequestFailed: the job failed or was cancelled.
+    """
+    waiter = _Waiter(engine, request, feedback)
+    if QThread.currentThread() is engine.thread() or QThread.currentThread() == engine.thread():
+        waiter.run_here()
+    else:
+        waiter.moveToThread(engine.thread())
+        waiter.asked.emit()
+        waiter.over.wait()
+    if waiter.failure is not None:
+        raise RequestFailed(waiter.failure)
+    return waiter.result
+
+
+class _Waiter(QObject):
+    asked = pyqtSignal()
+
+    def __init__(self, engine: Engine, request: object, feedback) -> None:
+        super().__init__()
+        self._engine, self._request, self._feedback = engine, request, feedback
+        self._stage = ""
+        self._loop: QEventLoop | None = None
+        self._handle: JobHandle | None = None
+        self._timer: QTimer | None = None
+        self.over = threading.Event()
+        self.result: object = None
+        self.failure: Failure | None = None
+        self.asked.connect(self._begin)
+
+    def run_here(self) -> None:
+        self._loop = QEventLoop()
+        self._begin()
+        if not self.over.is_set():
+            self._loop.exec()
+
+    def _begin(self) -> None:
+        self._handle = self._engine.submit(self._request)
+        self._handle.progressed.connect(self._progress)
+        self._handle.done.connect(self._done)
+        self._handle.failed.connect(self._failed)
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._look)
+        self._timer.start(POLL_MS)
+
+    def _look(self) -> None:
+        if self._feedback is not None and self._feedback.isCanceled() and self._handle is not None:
+            self._handle.cancel()
+
+    def _progress(self, progress: Progress) -> None:
+        if self._feedback is None:
+            return
+        self._feedback.setProgress(100 * progress.fraction)
+        if progress.stage != self._stage:
+            self._stage = progress.stage
+            self._feedback.pushInfo(progress.stage)
+
+    def _done(self, result: object) -> None:
+        self.result = result
+        self._end()
+
+    def _failed(self, failure: Failure) -> None:
+        self.failure = failure
+        self._end()
+
+    def _end(self) -> None:
+        if self._timer is not None:
+            self._timer.stop()
+        self.over.set()
+        if self._loop is not None:
+            self._loop.quit()

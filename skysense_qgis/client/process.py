@@ -1,0 +1,93 @@
+"""One worker process: bytes both ways, its log on disk, and an orderly end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qgis.PyQt.QtCore import QObject, QProcess, QTimer, pyqtSignal
+
+from ..paths import BACKEND
+from .environment import clean_environment
+
+LARGEST_LOG_BYTES = 4 * 2**20
+PATIENCE_MS = 2000  # between asking, telling and forcing a worker to end
+
+
+class WorkerProcess(QObject):
+    """Starts `python -I backend serve`; `received` gives bytes as they come, `ended` comes exactly once."""
+
+    received = pyqtSignal(bytes)
+    ended = pyqtSignal(str)  # why, for people
+
+    def __init__(self, python: Path, role: str, log: Path, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._log = log
+        self._over = False
+        self._process = QProcess(self)
+        self._process.setProcessEnvironment(clean_environment())
+        self._process.setWorkingDirectory(str(log.parent))
+        self._process.setProgram(str(python))
+        self._process.setArguments(["-I", str(BACKEND), "serve", "--role", role])
+        self._process.readyReadStandardOutput.connect(self._read)
+        self._process.readyReadStandardError.connect(self._keep_log)
+        self._process.errorOccurred.connect(self._failed)
+        self._process.finished.connect(self._finished)
+        self._process.start()
+
+    @property
+    def pid(self) -> int:
+        return int(self._process.processId())
+
+    def write(self, data: bytes) -> None:
+        self._process.write(data)
+
+    def end(self) -> None:
+        """Close its input; terminate, then kill it if it does not go. Returns at once."""
+        if self._process.state() == QProcess.ProcessState.NotRunning:
+            return
+        self._process.closeWriteChannel()
+        QTimer.singleShot(PATIENCE_MS, self._terminate)
+        QTimer.singleShot(2 * PATIENCE_MS, self.kill)
+
+    def kill(self) -> None:
+        if self._process.state() != QProcess.ProcessState.NotRunning:
+            self._process.kill()
+
+    def end_now(self) -> None:
+        """At the very end of QGIS, when no event loop comes back: wait shortly, then kill."""
+        if self._process.state() == QProcess.ProcessState.NotRunning:
+            return
+        self._process.closeWriteChannel()
+        if not self._process.waitForFinished(PATIENCE_MS + 500):
+            self._process.kill()
+            self._process.waitForFinished(500)
+
+    def _terminate(self) -> None:
+        if self._process.state() != QProcess.ProcessState.NotRunning:
+            self._process.terminate()
+
+    def _read(self) -> None:
+        self.received.emit(bytes(self._process.readAllStandardOutput()))
+
+    def _keep_log(self) -> None:
+        """Always drained, or the worker would stop; beyond its cap the log starts anew, the old one beside it."""
+        data = bytes(self._process.readAllStandardError())
+        if self._log.exists() and self._log.stat().st_size > LARGEST_LOG_BYTES:
+            self._log.replace(self._log.with_suffix(".old.log"))
+        with self._log.open("ab") as file:
+            file.write(data)
+
+    def _failed(self, error: QProcess.ProcessError) -> None:
+        if error == QProcess.ProcessError.FailedToStart:
+            self._end(f"it could not be started ({self._process.errorString()})")
+
+    def _finished(self, code: int, status: QProcess.ExitStatus) -> None:
+        self._keep_log()
+        self._read()
+        crashed = status == QProcess.ExitStatus.CrashExit
+        self._end("it was killed or crashed" if crashed else f"it ended with code {code}")
+
+    def _end(self, reason: str) -> None:
+        if not self._over:
+            self._over = True
+            self.ended.emit(reason)

@@ -1,0 +1,37 @@
+"""What the user may set, from and to QGIS's settings."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+from qgis.core import QgsSettings
+
+from .paths import models_folder
+
+_PREFIX = "skysense/"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Empty paths mean the default."""
+
+    interpreter: str = ""  # the engine's Python; empty: found by itself
+    device: str = "auto"
+    encoder: str = "skysense-nano"
+    output_folder: str = ""  # empty: temporary outputs
+    models_folder: str = ""
+
+    @classmethod
+    def load(cls) -> Settings:
+        stored = QgsSettings()
+        return cls(**{field.name: str(stored.value(_PREFIX + field.name, field.default)) for field in fields(cls)})
+
+    def save(self) -> None:
+        stored = QgsSettings()
+        for name, value in asdict(self).items():
+            stored.setValue(_PREFIX + name, value)
+
+    @property
+    def models(self) -> str:
+        """Folder of the user's own models."""
+        return self.models_folder or str(models_folder())
