@@ -1,0 +1,42 @@
+"""skysense:apply_model."""
+
+from __future__ import annotations
+
+from qgis.core import QgsProcessingParameterFile, QgsProcessingParameterRasterDestination
+
+from ..protocol.requests import ApplyModel
+from .base import SkySenseAlgorithm
+
+
+class ApplyModelAlgorithm(SkySenseAlgorithm):
+    NAME = "apply_model"
+    LABEL = "Apply a model"
+    ICON = "apply.svg"
+    HELP = (
+        "Classifies a whole scene by a model that you trained, tile by tile, so that the size does not matter. The "
+        "confidence raster tells how sure the model is of each pixel."
+    )
+
+    def initAlgorithm(self, configuration=None) -> None:  # noqa: N802 - the name is QGIS's
+        self.add_scene("LAYERS", "Layers of one place")
+        self.addParameter(QgsProcessingParameterFile("MODEL", self.tr("Model"), extension="safetensors"))
+        self.add_extent()
+        self.add_device()
+        self.addParameter(QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Classes")))
+        self.addParameter(QgsProcessingParameterRasterDestination("CONFIDENCE", self.tr("Confidence"), optional=True))
+
+    def processAlgorithm(self, parameters, context, feedback) -> dict:  # noqa: N802 - the name is QGIS's
+        request = ApplyModel(
+            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(parameters, context)),
+            model_path=self.parameterAsFile(parameters, "MODEL", context),
+            output_path=self.output(parameters, "OUTPUT", context),
+            confidence_path=self.output(parameters, "CONFIDENCE", context),
+            device=self.device(parameters, context),
+        )
+        written = self.ask(request, feedback)
+        for entry, share in zip(written.classes, written.shares):
+            feedback.pushInfo(self.tr("{}: {:.1f} %").format(entry.name, 100 * share))
+        results = {"OUTPUT": written.path}
+        if written.confidence_path:
+            results["CONFIDENCE"] = written.confidence_path
+        return results

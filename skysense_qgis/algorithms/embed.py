@@ -1,0 +1,48 @@
+"""skysense:embed."""
+
+from __future__ import annotations
+
+from qgis.core import QgsProcessingParameterNumber, QgsProcessingParameterRasterDestination, QgsProcessingParameterString
+
+from ..protocol.requests import EmbedScene
+from .base import SkySenseAlgorithm
+
+
+class EmbedAlgorithm(SkySenseAlgorithm):
+    NAME = "embed"
+    LABEL = "Feature map"
+    ICON = "embed.svg"
+    HELP = (
+        "Turns layers of one place, of any sensors and dates, into one dense feature map by a remote-sensing foundation "
+        "model: similar ground gets similar values. Use it for clustering, classification or as input of your own "
+        "models. The picture shows the first three principal components as colours."
+    )
+
+    def initAlgorithm(self, configuration=None) -> None:  # noqa: N802 - the name is QGIS's
+        self.add_scene("LAYERS", "Layers of one place")
+        self.add_extent()
+        components = QgsProcessingParameterNumber(
+            "COMPONENTS", self.tr("Principal components to keep (0: all features)"), defaultValue=16, minValue=0, maxValue=4096
+        )
+        self.addParameter(components)
+        self.add_advanced(QgsProcessingParameterString("ENCODER", self.tr("Encoder"), "skysense-nano"))
+        self.add_device()
+        self.addParameter(QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Feature map")))
+        self.addParameter(
+            QgsProcessingParameterRasterDestination("PICTURE", self.tr("Picture of the features"), optional=True)
+        )
+
+    def processAlgorithm(self, parameters, context, feedback) -> dict:  # noqa: N802 - the name is QGIS's
+        request = EmbedScene(
+            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(parameters, context)),
+            output_path=self.output(parameters, "OUTPUT", context),
+            picture_path=self.output(parameters, "PICTURE", context),
+            encoder=self.parameterAsString(parameters, "ENCODER", context),
+            components=self.parameterAsInt(parameters, "COMPONENTS", context),
+            device=self.device(parameters, context),
+        )
+        written = self.ask(request, feedback)
+        results = {"OUTPUT": written.path}
+        if written.picture_path:
+            results["PICTURE"] = written.picture_path
+        return results

@@ -1,0 +1,44 @@
+"""The SkySense group in the Processing toolbox."""
+
+from __future__ import annotations
+
+from qgis.core import QgsProcessingProvider
+from qgis.PyQt.QtGui import QIcon
+
+from ..client.client import Engine
+from ..paths import RESOURCES, version
+from .apply_model import ApplyModelAlgorithm
+from .detect_change import DetectChangeAlgorithm
+from .embed import EmbedAlgorithm
+from .segment_points import SegmentPointsAlgorithm
+from .train_segmentation import TrainSegmentationAlgorithm
+
+ALGORITHMS = (
+    EmbedAlgorithm,
+    SegmentPointsAlgorithm,
+    DetectChangeAlgorithm,
+    TrainSegmentationAlgorithm,
+    ApplyModelAlgorithm,
+)
+
+
+class SkySenseProvider(QgsProcessingProvider):
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def loadAlgorithms(self) -> None:  # noqa: N802 - the name is QGIS's
+        for algorithm in ALGORITHMS:
+            self.addAlgorithm(algorithm(self._engine))
+
+    def id(self) -> str:
+        return "skysense"
+
+    def name(self) -> str:
+        return "SkySense"
+
+    def versionInfo(self) -> str:  # noqa: N802 - the name is QGIS's
+        return version()
+
+    def icon(self) -> QIcon:
+        return QIcon(str(RESOURCES / "icons" / "skysense.svg"))

@@ -1,0 +1,1 @@
+"""Between QGIS's layers and the protocol's records. qgis.core only, no widgets."""
