@@ -126,9 +126,8 @@ def _add_tools(commands: Any) -> None:
     evaluate.add_argument("--baselines", action="store_true", help="also the baselines, on the same targets and folds")
     evaluate.add_argument("--group-by", metavar="REGEX", help="group 1 of it on a file's stem is the group")
 
-    serve = commands.add_parser("serve", help="the worker process that the plugin starts", add_help=False)
-    serve.add_argument("rest", nargs=argparse.REMAINDER)
-    serve.set_defaults(run=_serve)
+    serve = _job(commands, "serve", _serve, "the worker process that the plugin starts")
+    serve.add_argument("--role", choices=("interactive", "jobs"), default="jobs")
 
 
 def _job(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
@@ -277,7 +276,7 @@ def _evaluate(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     from skysense.worker.serve import serve
 
-    return serve(options.rest)
+    return serve(options.role)
 
 
 # -- scenes ----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,6 @@ the parent. The end of input, or another parent, ends the process; a job at work
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import logging
 import os
@@ -14,7 +13,6 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Sequence
 
 from skysense import __version__
 from skysense.errors import InternalError, SkySenseError
@@ -43,14 +41,15 @@ PACKAGES = ("torch", "timm", "rasterio", "numpy", "scikit-image", "opencv-python
 log = logging.getLogger("skysense.worker")
 
 
-def serve(arguments: Sequence[str]) -> int:
-    """Run until the input ends; returns the exit code."""
-    parser = argparse.ArgumentParser(prog="skysense serve")
-    parser.add_argument("--role", choices=("interactive", "jobs"), default="jobs")
-    options = parser.parse_args(arguments)
+def serve(role: str) -> int:
+    """Run until the input ends; returns the exit code.
+
+    Args:
+        role: "interactive" for prompts, which must not take the cores of long jobs, or "jobs".
+    """
     channel = Channel()
     _no_core_dumps()
-    _scrub_environment(options.role)
+    _scrub_environment(role)
     tail = worker_log.start()
     channel.send(_hello())
     queue = WorkQueue()
