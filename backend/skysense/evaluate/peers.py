@@ -46,6 +46,7 @@ class GrabCut:
         if 0 < np.count_nonzero(classes % 2) < classes.size:
             background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
             whole = (0, 0, 0, 0)  # not used with a mask
+            cv2.setRNGSeed(0)  # its k-means draws; a figure can be repeated
             cv2.grabCut(self._bgr, classes, whole, background, foreground, self.ITERATIONS, cv2.GC_INIT_WITH_MASK)
         found = classes % 2 == 1  # GC_FGD 1, GC_PR_FGD 3
         parts, _ = ndimage.label(found)

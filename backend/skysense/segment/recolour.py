@@ -51,6 +51,7 @@ def recolour(
     background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
     whole = (0, 0, 0, 0)  # not used with a mask
     part = np.ascontiguousarray(bgr[box])
+    cv2.setRNGSeed(0)  # its k-means draws: the same prompts must give the same mask
     cv2.grabCut(part, classes, whole, background, foreground, ITERATIONS, cv2.GC_INIT_WITH_MASK)
     result = mask.copy()
     result[box] = classes % 2 == 1  # GC_FGD 1, GC_PR_FGD 3

@@ -29,3 +29,12 @@ def test_a_mask_without_outside_or_inside_stays(roofs):
     for value in (False, True):
         mask = np.full(bgr.shape[:2], value)
         assert np.array_equal(recolour(bgr, mask, [], []), mask)
+
+
+def test_chance_has_no_part(roofs):
+    rgb, ids = roofs
+    bgr = np.random.default_rng(0).integers(0, 255, rgb.shape, dtype=np.uint8)  # no structure: k-means could fall anyhow
+    first = recolour(bgr, ids == 1, [], [])
+    for seed in range(5):
+        cv2.setRNGSeed(seed + 100)
+        assert np.array_equal(recolour(bgr, ids == 1, [], []), first)
