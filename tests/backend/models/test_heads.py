@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor, nn
+
 from skysense.models.heads import LinearHead, SegmentationHead
 from skysense.models.interface import FeatureMap
-from torch import Tensor, nn
 
 CHANNELS = {"fine": 6, "coarse": 10}
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
+
 from skysense.errors import ModelError
 from skysense.models.weights import load_weights, read_card, read_header, save_weights, weights_digest
-from torch import nn
 
 
 @pytest.fixture

@@ -312,7 +312,7 @@ def nano() -> SkySense:
             s2=ViTConfig(channels=10, width=128, depth=4, heads=4, image=16, patch=2, framed=True),
             s1=ViTConfig(channels=2, width=96, depth=3, heads=4, image=16, patch=2, framed=True),
             up=2,
-            fusion=FusionConfig(width_in=128, width=128, depth=2, heads=4, skip=True),
+            fusion=FusionConfig(width_in=128, width=128, depth=2, heads=4, mlp_ratio=2, skip=True),
             fused_stages=(0, 1),
             region_side=16,
             prototypes=16,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import torch
+
 from skysense.models.skysense.geo_context import GeoContext, region_of
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from skysense.models.interface import SENSOR_ORDER, FeatureMap, SceneBatch
 from skysense.models.skysense.model import PRESETS, SkySense, nano
 

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor, nn
+
 from skysense.models.layers import TransformerBlock, resize_positions
 from skysense.models.skysense import official_keys
 from skysense.models.skysense.fusion import FusionConfig, FusionTransformer
@@ -26,7 +28,6 @@ from skysense.models.skysense.swin_v2 import (
     shift_mask,
 )
 from skysense.models.skysense.vit import UPHead, ViT, ViTConfig
-from torch import Tensor, nn
 
 ROOT = Path(__file__).parents[4]
 FOLDERS = [ROOT / "tests" / "data" / "skysense", ROOT.parent / "shared" / "fixtures" / "skysense"]
