@@ -1,0 +1,1 @@
+"""Change between two dates without labels: scores, thresholds, objects and patches, on arrays."""
