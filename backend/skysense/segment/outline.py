@@ -26,20 +26,20 @@ class OutlineFilter:
         Args:
             guide: (h, w, 3), Lab / 25.
         """
-        self._guide = guide
-        self._mean = _box_mean(guide)  # (h, w, 3)
-        pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
-        products = np.stack([guide[..., i] * guide[..., j] for i, j in pairs], axis=2)
-        means = np.stack([self._mean[..., i] * self._mean[..., j] for i, j in pairs], axis=2)
-        rr, rg, rb, gg, gb, bb = np.moveaxis(_box_mean(products) - means, 2, 0)
-        rr, gg, bb = rr + EPSILON, gg + EPSILON, bb + EPSILON
-        # Inverse of the symmetric 3 x 3 matrices (covariance + epsilon) by cofactors.
-        inverse = np.stack(
-            [gg * bb - gb * gb, gb * rb - rg * bb, rg * gb - gg * rb, rr * bb - rb * rb, rb * rg - rr * gb, rr * gg - rg * rg],
-            axis=2,
-        )
-        determinant = rr * inverse[..., 0] + rg * inverse[..., 1] + rb * inverse[..., 2]
-        self._inverse = inverse / determinant[..., None]  # (h, w, 6)
+        # Plane by plane: contiguous arrays are several times faster here than interleaved ones.
+        self._guide = [np.ascontiguousarray(guide[..., c]) for c in range(3)]
+        self._mean = [_box_mean(plane) for plane in self._guide]
+
+        def covariance(i: int, j: int) -> NDArray[np.float32]:
+            product = _box_mean(self._guide[i] * self._guide[j]) - self._mean[i] * self._mean[j]
+            return product + np.float32(EPSILON) if i == j else product
+
+        # Inverse of the symmetric matrix (a b c; b d e; c e f) of each window by cofactors.
+        a, b, c = covariance(0, 0), covariance(0, 1), covariance(0, 2)
+        d, e, f = covariance(1, 1), covariance(1, 2), covariance(2, 2)
+        cofactors = [d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b]
+        scale = 1 / (a * cofactors[0] + b * cofactors[1] + c * cofactors[2])
+        self._inverse = [cofactor * scale for cofactor in cofactors]  # 00 01 02 11 12 22, each (h, w)
 
     def refine(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """The mask (h, w), decided anew within the band around its outline."""
@@ -47,17 +47,16 @@ class OutlineFilter:
         if box is None:
             return mask
         part = mask[box].astype(np.float32)
-        guide, mean, inverse = self._guide[box], self._mean[box], self._inverse[box]
+        guide, mean = [plane[box] for plane in self._guide], [plane[box] for plane in self._mean]
+        i00, i01, i02, i11, i12, i22 = (plane[box] for plane in self._inverse)
         share = _box_mean(part)
         band = (share > 0) & (share < 1)  # within RADIUS_PX (chessboard) of the outline
-        with_guide = _box_mean(guide * part[..., None]) - mean * share[..., None]  # covariance of guide and mask
-        c0, c1, c2 = with_guide[..., 0], with_guide[..., 1], with_guide[..., 2]
-        i = np.moveaxis(inverse, 2, 0)
-        slope = np.stack(
-            [i[0] * c0 + i[1] * c1 + i[2] * c2, i[1] * c0 + i[3] * c1 + i[4] * c2, i[2] * c0 + i[4] * c1 + i[5] * c2], axis=2
-        )
-        offset = share - (slope * mean).sum(axis=2)
-        filtered = (_box_mean(slope) * guide).sum(axis=2) + _box_mean(offset)
+        c0, c1, c2 = (_box_mean(g * part) - m * share for g, m in zip(guide, mean))  # covariance of guide and mask
+        slope = i00 * c0 + i01 * c1 + i02 * c2, i01 * c0 + i11 * c1 + i12 * c2, i02 * c0 + i12 * c1 + i22 * c2
+        offset = share - slope[0] * mean[0] - slope[1] * mean[1] - slope[2] * mean[2]
+        filtered = _box_mean(offset)
+        for s, g in zip(slope, guide):
+            filtered += _box_mean(s) * g
         result = mask.copy()
         result[box] = np.where(band, filtered >= 0.5, mask[box])
         return result
