@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def classFactory(iface):  # noqa: N802 - the name is QGIS's
+def classFactory(iface):
     """QGIS calls this once to get the plugin."""
     from .plugin import SkySensePlugin
 

@@ -17,7 +17,7 @@ class SkySensePlugin:
         self.provider: SkySenseProvider | None = None
         self.interface = None
 
-    def initProcessing(self) -> None:  # noqa: N802 - the name is QGIS's
+    def initProcessing(self) -> None:
         """The algorithms; also called by initGui."""
         if self.provider is not None:
             return
@@ -26,7 +26,7 @@ class SkySensePlugin:
         QgsApplication.processingRegistry().addProvider(self.provider)
         QgsApplication.instance().aboutToQuit.connect(self.engine.close)
 
-    def initGui(self) -> None:  # noqa: N802 - the name is QGIS's
+    def initGui(self) -> None:
         from .gui.interface import Interface
 
         self.initProcessing()

@@ -17,7 +17,7 @@ class ApplyModelAlgorithm(SkySenseAlgorithm):
         "confidence raster tells how sure the model is of each pixel."
     )
 
-    def initAlgorithm(self, configuration=None) -> None:  # noqa: N802 - the name is QGIS's
+    def initAlgorithm(self, configuration=None) -> None:
         self.add_scene("LAYERS", "Layers of one place")
         self.addParameter(QgsProcessingParameterFile("MODEL", self.tr("Model"), extension="safetensors"))
         self.add_extent()
@@ -25,7 +25,7 @@ class ApplyModelAlgorithm(SkySenseAlgorithm):
         self.addParameter(QgsProcessingParameterRasterDestination("OUTPUT", self.tr("Classes")))
         self.addParameter(QgsProcessingParameterRasterDestination("CONFIDENCE", self.tr("Confidence"), optional=True))
 
-    def processAlgorithm(self, parameters, context, feedback) -> dict:  # noqa: N802 - the name is QGIS's
+    def processAlgorithm(self, parameters, context, feedback) -> dict:
         request = ApplyModel(
             scene=self.scene("LAYERS", parameters, context, feedback, self.extent(parameters, context)),
             model_path=self.parameterAsFile(parameters, "MODEL", context),

@@ -46,16 +46,16 @@ class SkySenseAlgorithm(QgsProcessingAlgorithm):
         self.engine = engine
 
     # -- what QGIS asks ----------------------------------------------------------------------------------------------
-    def createInstance(self) -> SkySenseAlgorithm:  # noqa: N802 - the name is QGIS's
+    def createInstance(self) -> SkySenseAlgorithm:
         return type(self)(self.engine)
 
     def name(self) -> str:
         return self.NAME
 
-    def displayName(self) -> str:  # noqa: N802 - the name is QGIS's
+    def displayName(self) -> str:
         return self.tr(self.LABEL)
 
-    def shortHelpString(self) -> str:  # noqa: N802 - the name is QGIS's
+    def shortHelpString(self) -> str:
         return self.tr(self.HELP)
 
     def icon(self) -> QIcon:
@@ -64,7 +64,7 @@ class SkySenseAlgorithm(QgsProcessingAlgorithm):
     def tr(self, text: str) -> str:
         return QCoreApplication.translate("SkySense", text)
 
-    def canExecute(self) -> tuple[bool, str]:  # noqa: N802 - the name is QGIS's
+    def canExecute(self) -> tuple[bool, str]:
         reason = self.engine.reason
         return not reason, reason
 
@@ -92,7 +92,7 @@ class SkySenseAlgorithm(QgsProcessingAlgorithm):
         self.add_advanced(QgsProcessingParameterString("DEVICE", text, "auto"))
 
     # -- from parameters to records ----------------------------------------------------------------------------------
-    def prepareAlgorithm(self, parameters, context, feedback) -> bool:  # noqa: N802 - the name is QGIS's
+    def prepareAlgorithm(self, parameters, context, feedback) -> bool:
         """On the main thread: layers are looked at here and not later."""
         self.context_facts = {}
         for definition in self.parameterDefinitions():

@@ -26,7 +26,7 @@ class DetectChangeAlgorithm(SkySenseAlgorithm):
         "change: choose dates of the same season, and look at the threshold."
     )
 
-    def initAlgorithm(self, configuration=None) -> None:  # noqa: N802 - the name is QGIS's
+    def initAlgorithm(self, configuration=None) -> None:
         self.add_scene("BEFORE", "Layers before")
         self.add_scene("AFTER", "Layers after")
         self.add_extent()
@@ -47,7 +47,7 @@ class DetectChangeAlgorithm(SkySenseAlgorithm):
             )
         )
 
-    def processAlgorithm(self, parameters, context, feedback) -> dict:  # noqa: N802 - the name is QGIS's
+    def processAlgorithm(self, parameters, context, feedback) -> dict:
         extent = self.extent(parameters, context)
         given = parameters.get("THRESHOLD") not in (None, "")
         request = DetectChange(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from qgis.core import QgsProcessingParameterNumber, QgsProcessingParameterRasterDestination, QgsProcessingParameterString
+from qgis.core import (
+    QgsProcessingParameterNumber,
+    QgsProcessingParameterRasterDestination,
+    QgsProcessingParameterString,
+)
 
 from ..protocol.requests import EmbedScene
 from .base import SkySenseAlgorithm
@@ -18,7 +22,7 @@ class EmbedAlgorithm(SkySenseAlgorithm):
         "models. The picture shows the first three principal components as colours."
     )
 
-    def initAlgorithm(self, configuration=None) -> None:  # noqa: N802 - the name is QGIS's
+    def initAlgorithm(self, configuration=None) -> None:
         self.add_scene("LAYERS", "Layers of one place")
         self.add_extent()
         components = QgsProcessingParameterNumber(
@@ -32,7 +36,7 @@ class EmbedAlgorithm(SkySenseAlgorithm):
             QgsProcessingParameterRasterDestination("PICTURE", self.tr("Picture of the features"), optional=True)
         )
 
-    def processAlgorithm(self, parameters, context, feedback) -> dict:  # noqa: N802 - the name is QGIS's
+    def processAlgorithm(self, parameters, context, feedback) -> dict:
         request = EmbedScene(
             scene=self.scene("LAYERS", parameters, context, feedback, self.extent(parameters, context)),
             output_path=self.output(parameters, "OUTPUT", context),

@@ -27,7 +27,7 @@ class SkySenseProvider(QgsProcessingProvider):
         super().__init__()
         self._engine = engine
 
-    def loadAlgorithms(self) -> None:  # noqa: N802 - the name is QGIS's
+    def loadAlgorithms(self) -> None:
         for algorithm in ALGORITHMS:
             self.addAlgorithm(algorithm(self._engine))
 
@@ -37,7 +37,7 @@ class SkySenseProvider(QgsProcessingProvider):
     def name(self) -> str:
         return "SkySense"
 
-    def versionInfo(self) -> str:  # noqa: N802 - the name is QGIS's
+    def versionInfo(self) -> str:
         return version()
 
     def icon(self) -> QIcon:

@@ -29,7 +29,7 @@ class SegmentPointsAlgorithm(SkySenseAlgorithm):
         "the points' attributes. Works on colour, single-band, multispectral and radar layers."
     )
 
-    def initAlgorithm(self, configuration=None) -> None:  # noqa: N802 - the name is QGIS's
+    def initAlgorithm(self, configuration=None) -> None:
         self.addParameter(QgsProcessingParameterRasterLayer("LAYER", self.tr("Image")))
         self.addParameter(
             QgsProcessingParameterFeatureSource("POINTS", self.tr("Points"), [Qgis.ProcessingSourceType.VectorPoint])
@@ -54,7 +54,7 @@ class SegmentPointsAlgorithm(SkySenseAlgorithm):
         )
         self.addParameter(QgsProcessingParameterVectorDestination("OUTPUT", self.tr("Objects"), Qgis.ProcessingSourceType.VectorPolygon))
 
-    def prepareAlgorithm(self, parameters, context, feedback) -> bool:  # noqa: N802 - the name is QGIS's
+    def prepareAlgorithm(self, parameters, context, feedback) -> bool:
         super().prepareAlgorithm(parameters, context, feedback)
         layer = self.parameterAsRasterLayer(parameters, "LAYER", context)
         try:
@@ -63,7 +63,7 @@ class SegmentPointsAlgorithm(SkySenseAlgorithm):
             raise QgsProcessingException(str(error)) from None
         return True
 
-    def processAlgorithm(self, parameters, context, feedback) -> dict:  # noqa: N802 - the name is QGIS's
+    def processAlgorithm(self, parameters, context, feedback) -> dict:
         source = self.parameterAsSource(parameters, "POINTS", context)
         object_field = self.parameterAsString(parameters, "OBJECT_FIELD", context)
         positive_field = self.parameterAsString(parameters, "POSITIVE_FIELD", context)

@@ -30,7 +30,7 @@ class TrainSegmentationAlgorithm(SkySenseAlgorithm):
         "accuracy, which the model's card tells. Tuning the head alone takes about a minute on a laptop."
     )
 
-    def initAlgorithm(self, configuration=None) -> None:  # noqa: N802 - the name is QGIS's
+    def initAlgorithm(self, configuration=None) -> None:
         self.add_scene("LAYERS", "Layers of one place")
         self.addParameter(
             QgsProcessingParameterVectorLayer("LABELS", self.tr("Labelled polygons"), [Qgis.ProcessingSourceType.VectorPolygon])
@@ -52,13 +52,13 @@ class TrainSegmentationAlgorithm(SkySenseAlgorithm):
             QgsProcessingParameterFileDestination("MODEL", self.tr("Model"), self.tr("Models (*.safetensors)"))
         )
 
-    def prepareAlgorithm(self, parameters, context, feedback) -> bool:  # noqa: N802 - the name is QGIS's
+    def prepareAlgorithm(self, parameters, context, feedback) -> bool:
         super().prepareAlgorithm(parameters, context, feedback)
         layer = self.parameterAsVectorLayer(parameters, "LABELS", context)
         self.labels_path, self.labels_layer = labels_file(layer, context)
         return True
 
-    def processAlgorithm(self, parameters, context, feedback) -> dict:  # noqa: N802 - the name is QGIS's
+    def processAlgorithm(self, parameters, context, feedback) -> dict:
         path = self.parameterAsFileOutput(parameters, "MODEL", context)
         request = TrainSegmentation(
             scene=self.scene("LAYERS", parameters, context, feedback, self.extent(parameters, context)),

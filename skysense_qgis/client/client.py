@@ -12,7 +12,17 @@ from qgis.PyQt.QtCore import QObject, QTimer, pyqtSignal
 
 from ..paths import cache_folder
 from ..protocol.framing import FrameError, FrameReader, encode_frame
-from ..protocol.messages import PROTOCOL, Call, Cancel, CancelReceived, Capabilities, Failure, Hello, Progress, Result
+from ..protocol.messages import (
+    PROTOCOL,
+    Call,
+    Cancel,
+    CancelReceived,
+    Capabilities,
+    Failure,
+    Hello,
+    Progress,
+    Result,
+)
 from ..protocol.records import RecordError, from_plain, to_plain
 from ..protocol.requests import INTERACTIVE, RESULTS
 from .environment import find_engine

@@ -51,7 +51,8 @@ def managed_python() -> Path:
 def clean_environment() -> QProcessEnvironment:
     """The user's environment without what belongs to QGIS."""
     environment = QProcessEnvironment.systemEnvironment()
-    for name in environment.keys():
+    for name in environment.toStringList():
+        name = name.split("=", 1)[0]
         if name.upper().startswith(_FOREIGN):
             environment.remove(name)
     environment.insert("PYTHONUTF8", "1")

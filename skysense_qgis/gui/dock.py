@@ -1,0 +1,190 @@
+"""The SkySense panel."""
+
+from __future__ import annotations
+
+from qgis.core import Qgis, QgsMessageLog
+from qgis.gui import QgsDockWidget, QgsMapCanvas, QgsMessageBar
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..client.client import Engine
+from ..protocol.messages import Failure, Progress
+from ..protocol.requests import ListModels, ModelList, ModelTrained
+from ..settings import Settings
+from .curves import Curves
+from .diagnostics import DiagnosticsDialog
+from .job_panels import ApplyPanel, ChangePanel, FeaturesPanel, JobPanel, TrainPanel
+from .jobs_bar import JobsBar
+from .outputs import are_temporary
+from .scene_panel import ScenePanel
+from .segment_panel import SegmentPanel
+from .setup_dialog import SetupDialog
+
+
+class SkySenseDock(QgsDockWidget):
+    def __init__(self, engine: Engine, canvas: QgsMapCanvas, message_bar: QgsMessageBar, parent: QWidget | None = None) -> None:
+        super().__init__("SkySense", parent)
+        self.setObjectName("SkySenseDock")
+        self._engine, self._messages = engine, message_bar
+        self.scene = ScenePanel(engine)
+        self.segment = SegmentPanel(engine, canvas)
+        self.features = FeaturesPanel(self.scene)
+        self.change = ChangePanel(self.scene)
+        self.train = TrainPanel(self.scene)
+        self.apply = ApplyPanel(self.scene)
+        self.curves = Curves()
+        self.train.layout().insertWidget(self.train.layout().count() - 1, self.curves)
+        self.jobs = JobsBar()
+        self.jobs.progressed.connect(self._progress)
+        self._build()
+        for panel in (self.scene, self.segment, self.features, self.change, self.train, self.apply):
+            panel.message.connect(self.say)
+        for panel in (self.scene, self.segment):
+            panel.failed.connect(self.show_failure)
+        for panel in self.job_panels:
+            panel.requested.connect(self._run)
+        engine.state_changed.connect(self._state)
+        self._state("")
+        self._list_models()
+
+    @property
+    def job_panels(self) -> tuple[JobPanel, ...]:
+        return self.features, self.change, self.train, self.apply
+
+    def _build(self) -> None:
+        self.banner = QFrame()
+        self.banner.setFrameShape(QFrame.Shape.StyledPanel)
+        self.banner_text = QLabel()
+        self.banner_text.setWordWrap(True)
+        self.setup_button = QPushButton(self.tr("Set up engine …"))
+        self.setup_button.clicked.connect(self._set_up)
+        inside = QVBoxLayout(self.banner)
+        inside.addWidget(self.banner_text)
+        inside.addWidget(self.setup_button)
+
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        for panel, label in (
+            (self.segment, self.tr("Segment")),
+            (self.change, self.tr("Change")),
+            (self.features, self.tr("Features")),
+            (self.train, self.tr("Train")),
+            (self.apply, self.tr("Apply")),
+        ):
+            self.tabs.addTab(panel, label)
+        self.state = QLabel()
+        self.diagnostics_button = QPushButton(self.tr("Diagnostics …"))
+        self.diagnostics_button.setFlat(True)
+        self.diagnostics_button.clicked.connect(self._diagnose)
+        foot = QHBoxLayout()
+        foot.addWidget(self.state, 1)
+        foot.addWidget(self.diagnostics_button)
+
+        content = QWidget()
+        layout = QVBoxLayout(content)
+        layout.addWidget(self.banner)
+        layout.addWidget(self.scene)
+        layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.jobs)
+        layout.addLayout(foot)
+        area = QScrollArea()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        area.setWidget(content)
+        self.setWidget(area)
+
+    # -- jobs --------------------------------------------------------------------------------------------------------
+    def _run(self, request: object, finish) -> None:
+        if self.jobs.busy:
+            self.say(self.tr("Another job is at work. Wait for it, or cancel it."), Qgis.MessageLevel.Info)
+            return
+        self.curves.clear()
+        handle = self._engine.submit(request)
+        self.jobs.watch(handle)
+        self._enable(False)
+        handle.done.connect(lambda result: self._done(result, finish))
+        handle.failed.connect(self.show_failure)
+        handle.finished.connect(lambda: self._enable(True))
+
+    def _done(self, result: object, finish) -> None:
+        if finish is not None:
+            finish(result)
+        if isinstance(result, ModelTrained):
+            text = self.tr("Trained {}.").format(result.card.label)
+            if result.card.mean_iou is not None:
+                text += " " + self.tr("Mean IoU {:.2f} on held-out blocks.").format(result.card.mean_iou)
+            self.say(text, Qgis.MessageLevel.Success)
+            self._list_models()
+        elif are_temporary():
+            self.say(
+                self.tr("Done. The files are temporary: save the layers, or set an output folder in the settings."),
+                Qgis.MessageLevel.Success,
+            )
+        else:
+            self.say(self.tr("Done."), Qgis.MessageLevel.Success)
+
+    def _progress(self, progress: Progress) -> None:
+        self.curves.add(progress.points)
+
+    def _enable(self, on: bool) -> None:
+        for panel in self.job_panels:
+            panel.run_button.setEnabled(on)
+            if on:
+                panel.refresh()
+
+    def _list_models(self) -> None:
+        if not self._engine.reason:
+            handle = self._engine.submit(ListModels(Settings.load().models))
+            handle.done.connect(self._listed)
+            handle.failed.connect(self.show_failure)
+
+    def _listed(self, listed: ModelList) -> None:
+        self.apply.set_models(listed.models)
+
+    # -- words -------------------------------------------------------------------------------------------------------
+    def say(self, text: str, level: Qgis.MessageLevel) -> None:
+        self._messages.pushMessage("SkySense", text, level, 0 if level == Qgis.MessageLevel.Critical else 8)
+
+    def show_failure(self, failure: Failure) -> None:
+        """The sentence and the remedy in the bar, the rest in the log."""
+        if failure.code == "cancelled":
+            self.say(self.tr("Stopped."), Qgis.MessageLevel.Info)
+            return
+        if failure.log:
+            QgsMessageLog.logMessage(failure.log, "SkySense", Qgis.MessageLevel.Info)
+        self.say(f"{failure.sentence} {failure.remedy}", Qgis.MessageLevel.Warning)
+
+    def _state(self, state: str) -> None:
+        reason = self._engine.reason
+        self.banner.setVisible(bool(reason))
+        self.banner_text.setText(reason)
+        for widget in (self.scene, self.tabs):
+            widget.setEnabled(not reason)
+        words = {"starting": self.tr("Engine is starting …"), "ready": self.tr("Engine ready"), "stopped": self.tr("Engine stopped")}
+        self.state.setText(words.get(state, ""))
+
+    def _set_up(self) -> None:
+        dialog = SetupDialog(self)
+        dialog.exec()
+        self._state("")
+        self.scene.reload()
+        self._list_models()
+
+    def _diagnose(self) -> None:
+        DiagnosticsDialog(self._engine, self).show()
+
+    def remove(self) -> None:
+        """Undo what reaches beyond this widget."""
+        self.segment.remove()
+        self.scene.remove_connections()
+        self._engine.state_changed.disconnect(self._state)

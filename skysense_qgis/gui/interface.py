@@ -1,0 +1,39 @@
+"""What the plugin adds to QGIS's window."""
+
+from __future__ import annotations
+
+from qgis.PyQt.QtCore import Qt
+from qgis.PyQt.QtGui import QAction, QIcon
+
+from ..client.client import Engine
+from ..paths import RESOURCES
+from .dock import SkySenseDock
+from .settings_page import SettingsFactory
+
+
+class Interface:
+    """Dock, action and settings page; `remove` takes all of it away."""
+
+    MENU = "SkySense"
+
+    def __init__(self, iface, engine: Engine) -> None:
+        self._iface = iface
+        self.dock = SkySenseDock(engine, iface.mapCanvas(), iface.messageBar(), iface.mainWindow())
+        iface.addDockWidget(Qt.DockWidgetArea.RightDockWidgetArea, self.dock)
+        self.action = QAction(QIcon(str(RESOURCES / "icons" / "skysense.svg")), "SkySense", iface.mainWindow())
+        self.action.setCheckable(True)
+        self.action.setChecked(True)
+        self.dock.setToggleVisibilityAction(self.action)
+        iface.addToolBarIcon(self.action)
+        iface.addPluginToRasterMenu(self.MENU, self.action)
+        self.settings = SettingsFactory()
+        iface.registerOptionsWidgetFactory(self.settings)
+
+    def remove(self) -> None:
+        self._iface.unregisterOptionsWidgetFactory(self.settings)
+        self._iface.removePluginRasterMenu(self.MENU, self.action)
+        self._iface.removeToolBarIcon(self.action)
+        self.dock.remove()
+        self._iface.removeDockWidget(self.dock)
+        self.dock.deleteLater()
+        self.action.deleteLater()

@@ -1,0 +1,323 @@
+"""Click-to-segment: layer, classes, where polygons go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from qgis.core import Qgis, QgsMapLayerProxyModel, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.gui import QgsColorButton, QgsMapCanvas, QgsMapLayerComboBox
+from qgis.PyQt.QtCore import Qt, pyqtSignal
+from qgis.PyQt.QtGui import QColor
+from qgis.PyQt.QtWidgets import (
+    QCheckBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..client.client import Engine
+from ..layers.dates import date_of_layer
+from ..layers.kept import KeptPolygon, keep, new_layer
+from ..layers.sources import LayerError, is_file_layer
+from ..protocol.requests import OutlineReady
+from .click_session import ClickSession
+from .mask_item import MaskItem
+from .prompt_tool import PromptTool
+
+COLOURS = ("#f28f1c", "#2f7ed8", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22")
+
+
+@dataclass
+class SegmentClass:
+    name: str
+    colour: QColor
+
+
+class SegmentPanel(QWidget):
+    """Runs one ClickSession at a time."""
+
+    message = pyqtSignal(str, object)  # text, Qgis.MessageLevel
+    failed = pyqtSignal(object)  # Failure
+
+    def __init__(self, engine: Engine, canvas: QgsMapCanvas, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._engine, self._canvas = engine, canvas
+        self._session: ClickSession | None = None
+        self._item: MaskItem | None = None
+        self._previous_tool = None
+        self._target_id = ""
+        self.classes = [SegmentClass(self.tr("Object"), QColor(COLOURS[0]))]
+        self.tool = PromptTool(canvas)
+        self.tool.clicked.connect(self._point)
+        self.tool.boxed.connect(self._box)
+        self.tool.undo.connect(self.undo)
+        self.tool.redo.connect(self.redo)
+        self.tool.keep.connect(self.keep)
+        self.tool.drop.connect(self.drop)
+        self.tool.class_chosen.connect(self._choose_class)
+        self.tool.deactivated.connect(self.stop)
+        self._build()
+        QgsProject.instance().layersWillBeRemoved.connect(self._layers_removed)
+
+    # -- the form ----------------------------------------------------------------------------------------------------
+    def _build(self) -> None:
+        self.layer_box = QgsMapLayerComboBox()
+        self.layer_box.setFilters(Qgis.LayerFilter.RasterLayer if hasattr(Qgis, "LayerFilter") else QgsMapLayerProxyModel.Filter.RasterLayer)
+        self.layer_box.layerChanged.connect(self._layer_changed)
+        self.start_button = QPushButton(self.tr("Start clicking"))
+        self.start_button.setCheckable(True)
+        self.start_button.clicked.connect(self._toggle)
+        self.hint = QLabel(self.tr("Choose a layer and press “Start clicking”, then click on an object in the map."))
+        self.hint.setWordWrap(True)
+
+        self.class_list = QListWidget()
+        self.class_list.setMaximumHeight(96)
+        self.class_list.itemChanged.connect(self._renamed)
+        self.class_list.currentRowChanged.connect(self._class_chosen)
+        self.class_name = QLineEdit()
+        self.class_name.setPlaceholderText(self.tr("New class"))
+        self.class_name.returnPressed.connect(self._add_class)
+        self.colour = QgsColorButton()
+        self.colour.colorChanged.connect(self._recoloured)
+        row = QHBoxLayout()
+        row.addWidget(self.class_name, 1)
+        row.addWidget(self.colour)
+
+        self.target_box = QgsMapLayerComboBox()
+        self.target_box.setFilters(Qgis.LayerFilter.PolygonLayer if hasattr(Qgis, "LayerFilter") else QgsMapLayerProxyModel.Filter.PolygonLayer)
+        self.target_box.setAllowEmptyLayer(True, self.tr("New temporary layer"))
+        self.target_box.setLayer(None)
+        self.simplify = QDoubleSpinBox()
+        self.simplify.setRange(0.0, 20.0)
+        self.simplify.setSingleStep(0.5)
+        self.simplify.setValue(1.0)
+        self.simplify.setSuffix(self.tr(" px"))
+        self.fill = QCheckBox(self.tr("Fill holes up to"))
+        self.fill_px = QSpinBox()
+        self.fill_px.setRange(1, 100_000)
+        self.fill_px.setValue(100)
+        self.fill_px.setSuffix(self.tr(" px"))
+        self.fill_px.setEnabled(False)
+        self.fill.toggled.connect(self.fill_px.setEnabled)
+
+        self.keep_button = QPushButton(self.tr("Keep (Enter)"))
+        self.keep_button.clicked.connect(self.keep)
+        self.undo_button = QPushButton(self.tr("Undo"))
+        self.undo_button.clicked.connect(self.undo)
+        self.redo_button = QPushButton(self.tr("Redo"))
+        self.redo_button.clicked.connect(self.redo)
+        self.drop_button = QPushButton(self.tr("Drop (Esc)"))
+        self.drop_button.clicked.connect(self.drop)
+        buttons = QHBoxLayout()
+        for button in (self.keep_button, self.undo_button, self.redo_button, self.drop_button):
+            buttons.addWidget(button)
+
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        form.addRow(self.tr("Layer"), self.layer_box)
+        form.addRow("", self.start_button)
+        form.addRow(self.tr("Classes"), self.class_list)
+        form.addRow("", row)
+        form.addRow(self.tr("Keep in"), self.target_box)
+        form.addRow(self.tr("Simplify"), self.simplify)
+        form.addRow(self.fill, self.fill_px)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.hint)
+        layout.addLayout(buttons)
+        layout.addStretch(1)
+        self._list_classes(0)
+        self._enable()
+        self._layer_changed(self.layer_box.currentLayer())
+
+    def _list_classes(self, current: int) -> None:
+        self.class_list.blockSignals(True)
+        self.class_list.clear()
+        for number, entry in enumerate(self.classes, start=1):
+            item = QListWidgetItem(entry.name)
+            item.setData(Qt.ItemDataRole.DecorationRole, entry.colour)
+            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
+            item.setToolTip(self.tr("Press {} in the map to choose it; double-click to rename").format(number))
+            self.class_list.addItem(item)
+        self.class_list.blockSignals(False)
+        self.class_list.setCurrentRow(current)
+
+    @property
+    def current_class(self) -> SegmentClass:
+        return self.classes[max(self.class_list.currentRow(), 0)]
+
+    def _add_class(self) -> None:
+        name = self.class_name.text().strip()
+        if name:
+            self.classes.append(SegmentClass(name, QColor(COLOURS[len(self.classes) % len(COLOURS)])))
+            self.class_name.clear()
+            self._list_classes(len(self.classes) - 1)
+
+    def _renamed(self, item: QListWidgetItem) -> None:
+        name = item.text().strip()
+        if name:
+            self.classes[self.class_list.row(item)].name = name
+
+    def _class_chosen(self, row: int) -> None:
+        if row >= 0:
+            self.colour.blockSignals(True)
+            self.colour.setColor(self.classes[row].colour)
+            self.colour.blockSignals(False)
+            if self._session is not None and self._session.prompts:
+                self._session._ask()
+
+    def _choose_class(self, index: int) -> None:
+        if index < len(self.classes):
+            self.class_list.setCurrentRow(index)
+
+    def _recoloured(self, colour: QColor) -> None:
+        self.current_class.colour = colour
+        self._list_classes(max(self.class_list.currentRow(), 0))
+
+    def _layer_changed(self, layer: QgsRasterLayer | None) -> None:
+        if self._session is not None:
+            self.stop()
+        self.start_button.setEnabled(layer is not None)
+        if layer is None:
+            self.hint.setText(self.tr("Add a raster layer to the project to click in it."))
+        elif not is_file_layer(layer):
+            self.hint.setText(self.tr("{} is drawn by QGIS at the scale of the map view.").format(layer.name()))
+
+    # -- the session -------------------------------------------------------------------------------------------------
+    @property
+    def session(self) -> ClickSession | None:
+        return self._session
+
+    def _toggle(self, on: bool) -> None:
+        if on:
+            self.start()
+        else:
+            self.stop()
+
+    def start(self) -> None:
+        """Take the map over and encode the view."""
+        layer = self.layer_box.currentLayer()
+        if layer is None or self._session is not None:
+            return
+        self._previous_tool = self._canvas.mapTool()
+        self._item = MaskItem(self._canvas)
+        self._session = ClickSession(self._engine, self._canvas, layer, self)
+        self._session.status.connect(self.hint.setText)
+        self._session.failed.connect(self.failed)
+        self._session.view_opened.connect(lambda extent: self._item and self._item.open(extent, layer.crs()))
+        self._session.mask_changed.connect(self._show)
+        self._session.outlined.connect(self._outlined)
+        self._canvas.setMapTool(self.tool)
+        self.start_button.setChecked(True)
+        self.start_button.setText(self.tr("Stop clicking"))
+        self._enable()
+
+    def stop(self) -> None:
+        """Give the map back."""
+        if self._session is None:
+            return
+        session, self._session = self._session, None
+        session.close()
+        if self._item is not None:
+            self._canvas.scene().removeItem(self._item)
+            self._item = None
+        if self._canvas.mapTool() is self.tool:
+            if self._previous_tool is not None:
+                self._canvas.setMapTool(self._previous_tool)
+            else:
+                self._canvas.unsetMapTool(self.tool)
+        self._previous_tool = None
+        self.start_button.setChecked(False)
+        self.start_button.setText(self.tr("Start clicking"))
+        self.hint.setText(self.tr("Choose a layer and press “Start clicking”, then click on an object in the map."))
+        self._enable()
+
+    def remove(self) -> None:
+        """Undo everything that reaches beyond this widget."""
+        self.stop()
+        QgsProject.instance().layersWillBeRemoved.disconnect(self._layers_removed)
+        self.tool.deactivated.disconnect(self.stop)
+        self.tool.remove()
+        self.tool.deleteLater()
+
+    def undo(self) -> None:
+        if self._session is not None:
+            self._session.undo()
+
+    def redo(self) -> None:
+        if self._session is not None:
+            self._session.redo()
+
+    def drop(self) -> None:
+        if self._session is not None:
+            self._session.drop()
+
+    def keep(self) -> None:
+        if self._session is not None:
+            self._session.keep(self.simplify.value(), self.fill_px.value() if self.fill.isChecked() else 0)
+
+    def _point(self, point, positive: bool) -> None:
+        if self._session is not None:
+            self._session.add_point(point, positive)
+
+    def _box(self, box) -> None:
+        if self._session is not None:
+            self._session.add_box(box)
+
+    def _show(self, mask, prompts: tuple) -> None:
+        if self._item is None:
+            return
+        if mask is None:
+            self._item.clear()
+        else:
+            self._item.show_mask(mask.mask, prompts, self.current_class.colour)
+        self._enable()
+
+    def _outlined(self, outline: OutlineReady, prompts: int) -> None:
+        layer = self._session.layer if self._session is not None else None
+        if layer is None:
+            return
+        if outline.wkt.endswith("EMPTY"):
+            self.message.emit(self.tr("Nothing is selected. Click on an object first."), Qgis.MessageLevel.Info)
+            return
+        polygon = KeptPolygon(
+            wkt=outline.wkt,
+            crs=layer.crs(),
+            class_name=self.current_class.name,
+            area_m2=outline.area_m2,
+            source=layer.name(),
+            date=date_of_layer(layer),
+            prompts=prompts,
+        )
+        try:
+            keep(self._target(layer), polygon)
+        except LayerError as error:
+            self.message.emit(str(error), Qgis.MessageLevel.Warning)
+
+    def _target(self, layer: QgsRasterLayer) -> QgsVectorLayer:
+        target = self.target_box.currentLayer()
+        if target is None:
+            target = new_layer(layer.crs(), self.tr("Kept polygons"))
+            QgsProject.instance().addMapLayer(target)
+            self.target_box.setLayer(target)
+        return target
+
+    def _layers_removed(self, ids: list[str]) -> None:
+        if self._session is not None and self._session._layer_id in ids:
+            self.stop()
+            self.message.emit(self.tr("The layer was removed, clicking has ended."), Qgis.MessageLevel.Info)
+
+    def _enable(self) -> None:
+        some = self._session is not None and bool(self._session.prompts)
+        for button in (self.keep_button, self.undo_button, self.drop_button):
+            button.setEnabled(some)
+        self.redo_button.setEnabled(self._session is not None)

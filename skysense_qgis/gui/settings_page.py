@@ -1,0 +1,60 @@
+"""The page under Settings > Options."""
+
+from __future__ import annotations
+
+from qgis.gui import QgsFileWidget, QgsOptionsPageWidget, QgsOptionsWidgetFactory
+from qgis.PyQt.QtGui import QIcon
+from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+
+from ..paths import RESOURCES, models_folder
+from ..settings import Settings
+
+
+class SettingsFactory(QgsOptionsWidgetFactory):
+    def __init__(self) -> None:
+        super().__init__("SkySense", QIcon(str(RESOURCES / "icons" / "skysense.svg")))
+
+    def createWidget(self, parent: QWidget | None = None) -> SettingsPage:
+        return SettingsPage(parent)
+
+
+class SettingsPage(QgsOptionsPageWidget):
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        settings = Settings.load()
+        self.interpreter = self._file(QgsFileWidget.StorageMode.GetFile, settings.interpreter, self.tr("Found by itself"))
+        self.device = QComboBox()
+        for key, label in (("auto", self.tr("Automatic")), ("cpu", self.tr("Processor")), ("cuda", self.tr("Graphics card"))):
+            self.device.addItem(label, key)
+        self.device.setCurrentIndex(max(self.device.findData(settings.device), 0))
+        self.outputs = self._file(QgsFileWidget.StorageMode.GetDirectory, settings.output_folder, self.tr("Temporary"))
+        self.models = self._file(QgsFileWidget.StorageMode.GetDirectory, settings.models_folder, str(models_folder()))
+        warning = QLabel(self.tr("Without an output folder results are temporary and may be gone after a restart."))
+        warning.setWordWrap(True)
+        form = QFormLayout()
+        form.addRow(self.tr("Python of the engine"), self.interpreter)
+        form.addRow(self.tr("Device"), self.device)
+        form.addRow(self.tr("Output folder"), self.outputs)
+        form.addRow("", warning)
+        form.addRow(self.tr("Your models"), self.models)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addStretch(1)
+
+    def apply(self) -> None:
+        """QGIS calls this on OK."""
+        old = Settings.load()
+        Settings(
+            interpreter=self.interpreter.filePath(),
+            device=self.device.currentData(),
+            encoder=old.encoder,
+            output_folder=self.outputs.filePath(),
+            models_folder=self.models.filePath(),
+        ).save()
+
+    def _file(self, mode: QgsFileWidget.StorageMode, value: str, empty: str) -> QgsFileWidget:
+        widget = QgsFileWidget()
+        widget.setStorageMode(mode)
+        widget.setFilePath(value)
+        widget.lineEdit().setPlaceholderText(empty)
+        return widget
