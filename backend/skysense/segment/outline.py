@@ -38,8 +38,8 @@ class OutlineFilter:
         a, b, c = covariance(0, 0), covariance(0, 1), covariance(0, 2)
         d, e, f = covariance(1, 1), covariance(1, 2), covariance(2, 2)
         cofactors = [d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b]
-        scale = 1 / (a * cofactors[0] + b * cofactors[1] + c * cofactors[2])
-        self._inverse = [cofactor * scale for cofactor in cofactors]  # 00 01 02 11 12 22, each (h, w)
+        scale = np.float32(1) / (a * cofactors[0] + b * cofactors[1] + c * cofactors[2])
+        self._inverse: list[NDArray[np.float32]] = [cofactor * scale for cofactor in cofactors]  # 00 01 02 11 12 22, each (h, w)
 
     def refine(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """The mask (h, w), decided anew within the band around its outline."""
@@ -62,6 +62,6 @@ class OutlineFilter:
         return result
 
 
-def _box_mean(values: NDArray[np.float32]) -> NDArray[np.float32]:
+def _box_mean(values: NDArray[np.floating]) -> NDArray[np.float32]:
     side = 2 * RADIUS_PX + 1
     return np.asarray(cv2.blur(values, (side, side), borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
