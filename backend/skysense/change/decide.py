@@ -56,7 +56,7 @@ def summed(optical: Histogram, fall: Histogram) -> Callable[[Scores, Scores], Sc
 
     def score(raw: Scores, raw_fall: Scores) -> Scores:
         z_fall = (np.maximum(raw_fall, 0.0) - mean_fall) / max(deviation_fall, 1e-6)
-        return (raw - mean) / max(deviation, 1e-6) + z_fall
+        return np.asarray((raw - mean) / max(deviation, 1e-6) + z_fall, np.float32)
 
     return score
 

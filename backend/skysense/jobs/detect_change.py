@@ -27,6 +27,7 @@ from skysense.change.scores import ChangeVector, LogRatio, Method
 from skysense.change.statistics import Histogram
 from skysense.change.threshold import DEEP_FLOOR, PER_DATE_FLOOR
 from skysense.errors import BandError, GridError, RequestError
+from skysense.jobs.batches import TILE_PX
 from skysense.jobs.change_warnings import check_dates, stored_alike, warnings_for
 from skysense.jobs.encoders import choose_device, encoder_on
 from skysense.jobs.provenance import inputs_of, scene_facts
@@ -42,6 +43,7 @@ from skysense.scene.write import RasterWriter, check_target
 
 METHODS = ("auto", "change-vector", "log-ratio", "deep-features")
 SAMPLED_TILES = 64  # whose features give the statistics of a large layer; smaller ones are seen whole
+PIXEL_TILE_PX = 1024  # of methods without an encoder
 NO_DATA = 255
 CHANGED_COLOUR = (214, 39, 40, 255)
 FALL, RISE = 1, 2  # kinds of change of a signed score; all others have kind 1 alone
@@ -161,13 +163,13 @@ def _score(
         device = choose_device(request.device)
         encoder = encoder_on(request.encoder, device)
         method = DeepFeatures(encoder, sensor, pairs.bands, device)
-        tiling = Tiling.of(scene.grid, request.tile_px, method.halo_px, method.multiple)
+        tiling = Tiling.of(scene.grid, request.tile_px or TILE_PX[sensor], method.halo_px, method.multiple)
         windows = [(tile.outer, tile.core) for tile in tiling]
         objects = Objects() if sensor == "hr" else None
     else:
         alike = stored_alike(request.before, request.after, sensor)
         method = LogRatio() if name == "log-ratio" else ChangeVector(per_date=not alike)
-        tiling = Tiling.of(scene.grid, request.tile_px, 0, 1)
+        tiling = Tiling.of(scene.grid, request.tile_px or PIXEL_TILE_PX, 0, 1)
         windows = [(pairs.clipped(tile.core, method.halo_px), tile.core) for tile in tiling]
     chosen = windows
     if name == "deep-features" and len(windows) > SAMPLED_TILES:
