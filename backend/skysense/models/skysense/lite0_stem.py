@@ -47,8 +47,12 @@ class Lite0Stem(nn.Module):
         self.projection = nn.Linear(LITE0_WIDTH, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        return self.projection(self.features(x).permute(0, 2, 3, 1))
+
+    def features(self, x: Tensor) -> Tensor:
+        """The inherited channels: (B, 40, h, w)."""
         x = self.activation(self.norm(self.convolution(corner_pad(x, 8))))
-        return self.projection(self.blocks(x).permute(0, 2, 3, 1))
+        return self.blocks(x)
 
     def train(self, mode: bool = True) -> Lite0Stem:
         super().train(mode)

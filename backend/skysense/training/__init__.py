@@ -1,0 +1,1 @@
+"""Training: fine-tuning on labels, distillation of the bundled weights."""

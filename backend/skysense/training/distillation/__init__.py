@@ -1,0 +1,1 @@
+"""The parts of `training.distill`: teachers, data, one file a stage."""
