@@ -36,7 +36,7 @@ ENCODERS: dict[str, EncoderEntry] = {
         build=skysense_model.nano,
         label="SkySense nano",
         sensors=("hr", "s2", "s1"),
-        parameters=0,
+        parameters=3_172_632,
         licence="GPL-2.0-or-later; stem inherited from EfficientNet-Lite0 (Apache-2.0)",
         description=(
             "The SkySense layout in a small size, for any computer: high-resolution RGB, Sentinel-2 and Sentinel-1 "
@@ -47,9 +47,9 @@ ENCODERS: dict[str, EncoderEntry] = {
 }
 
 
-def bundled_weights(key: str, folder: Path = BUNDLED) -> Path | None:
+def bundled_weights(key: str) -> Path | None:
     """The encoder's weights file, None where it is missing."""
-    path = folder / entry(key).weights
+    path = BUNDLED / entry(key).weights
     return path if path.is_file() else None
 
 
