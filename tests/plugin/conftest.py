@@ -1,0 +1,56 @@
+"""Real layers, a real engine, and waiting with QGIS's own event loop."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from qgis.core import QgsProject, QgsRasterLayer
+from qgis.PyQt.QtCore import QCoreApplication, QEventLoop
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DATA = REPOSITORY / "tests" / "data"
+sys.path.insert(0, str(REPOSITORY))  # the plugin, as QGIS would find it
+
+
+def wait_for(condition, seconds: float = 60.0):
+    """Run the event loop until the condition holds; its value, or a failure that says so."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.AllEvents, 50)
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.005)
+    raise AssertionError(f"not within {seconds} seconds")
+
+
+@pytest.fixture
+def wait():
+    return wait_for
+
+
+@pytest.fixture
+def engine(qgis_app, monkeypatch, tmp_path):
+    """The real engine, its logs in a folder of the test's own."""
+    from skysense_qgis.client import client as client_module
+
+    monkeypatch.setattr(client_module, "cache_folder", lambda: tmp_path)
+    engine = client_module.Engine()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def add_layer(qgis_new_project):
+    """Adds a file of tests/data to the project."""
+
+    def add(name: str, title: str = "") -> QgsRasterLayer:
+        layer = QgsRasterLayer(str(DATA / name), title or Path(name).stem)
+        assert layer.isValid()
+        QgsProject.instance().addMapLayer(layer)
+        return layer
+
+    return add
