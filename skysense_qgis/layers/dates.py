@@ -14,14 +14,24 @@ def date_of_layer(layer: QgsMapLayer | None) -> str | None:
     if not temporal.isActive() or temporal.mode() != Qgis.RasterTemporalMode.FixedTemporalRange:
         return None
     begin = temporal.fixedTemporalRange().begin()
-    return begin.toUTC().date().toString(Qt.DateFormat.ISODate) if begin.isValid() else None
+    return day_of(begin) if begin.isValid() else None
+
+
+def day_of(moment: QDateTime) -> str:
+    """The day in UTC. A moment without a zone is taken as it stands: QGIS shows and stores such dates as UTC."""
+    naive = moment.timeSpec() == Qt.TimeSpec.LocalTime
+    return (moment if naive else moment.toUTC()).date().toString(Qt.DateFormat.ISODate)
 
 
 def set_date(layer: QgsRasterLayer, day: str) -> None:
     """Give a layer the whole of one day."""
-    date = QDate.fromString(day, Qt.DateFormat.ISODate)
-    begin = QDateTime(date, QTime(0, 0, 0), Qt.TimeSpec.UTC)
-    end = QDateTime(date, QTime(23, 59, 59), Qt.TimeSpec.UTC)
+    set_period(layer, day, day)
+
+
+def set_period(layer: QgsRasterLayer, first: str, last: str) -> None:
+    """Give a layer all days from the first to the last."""
+    begin = QDateTime(QDate.fromString(first, Qt.DateFormat.ISODate), QTime(0, 0, 0), Qt.TimeSpec.UTC)
+    end = QDateTime(QDate.fromString(last, Qt.DateFormat.ISODate), QTime(23, 59, 59), Qt.TimeSpec.UTC)
     temporal = layer.temporalProperties()
     temporal.setMode(Qgis.RasterTemporalMode.FixedTemporalRange)
     temporal.setFixedTemporalRange(QgsDateTimeRange(begin, end))

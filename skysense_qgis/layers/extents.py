@@ -1,17 +1,28 @@
-"""Where to work, as the protocol says it."""
+"""Where to work, as the protocol says it: from the map view, a layer, a drawn rectangle or a polygon layer."""
 
 from __future__ import annotations
 
-from qgis.core import QgsCoordinateReferenceSystem, QgsRectangle
+from qgis.core import (
+    Qgis,
+    QgsCoordinateReferenceSystem,
+    QgsCoordinateTransform,
+    QgsCoordinateTransformContext,
+    QgsCsException,
+    QgsGeometry,
+    QgsMapLayer,
+    QgsRectangle,
+    QgsVectorLayer,
+)
 
 from ..protocol.scene_source import Extent
+from .sources import LayerError
 
 
 def crs_text(crs: QgsCoordinateReferenceSystem) -> str:
     """Authority code where there is one, else WKT; empty without a CRS."""
     if not crs.isValid():
         return ""
-    return crs.authid() or crs.toWkt()
+    return crs.authid() or crs.toWkt(Qgis.CrsWktVariant.Preferred)
 
 
 def extent_from_rectangle(
@@ -26,3 +37,61 @@ def extent_from_rectangle(
         north=rectangle.yMaximum(),
         polygon_wkt=polygon_wkt,
     )
+
+
+def extent_on_layer(
+    rectangle: QgsRectangle,
+    crs: QgsCoordinateReferenceSystem,
+    layer: QgsMapLayer,
+    transforms: QgsCoordinateTransformContext,
+) -> Extent:
+    """A rectangle of the map (the visible one, or a drawn one) in the layer's CRS, cut to the layer.
+
+    Raises:
+        LayerError: the layer does not lie there.
+    """
+    box = transformed_box(rectangle, crs, layer.crs(), transforms).intersect(layer.extent())
+    if box.isEmpty():
+        raise LayerError(f"{layer.name()} does not lie in this part of the map. Choose a part that shows the layer.")
+    return extent_from_rectangle(box, layer.crs())
+
+
+def extent_of_layer(layer: QgsMapLayer) -> Extent:
+    """The whole layer, raster or vector, as a rectangle in its own CRS."""
+    return extent_from_rectangle(layer.extent(), layer.crs())
+
+
+def extent_of_polygons(layer: QgsVectorLayer) -> Extent:
+    """What the polygons of a layer cover, in its CRS; only the selected ones where some are selected.
+
+    Raises:
+        LayerError: it holds no polygons.
+    """
+    features = layer.getSelectedFeatures() if layer.selectedFeatureCount() else layer.getFeatures()
+    shapes = [feature.geometry().makeValid() for feature in features if feature.hasGeometry()]
+    union = QgsGeometry.unaryUnion(shapes) if shapes else QgsGeometry()
+    if union.isEmpty() or union.type() != Qgis.GeometryType.Polygon:
+        raise LayerError(f"{layer.name()} holds no polygons. Choose a layer with polygons around the area to work in.")
+    union.convertToMultiType()
+    return extent_from_rectangle(union.boundingBox(), layer.crs(), union.asWkt())
+
+
+def transformed_box(
+    box: QgsRectangle,
+    crs: QgsCoordinateReferenceSystem,
+    target: QgsCoordinateReferenceSystem,
+    transforms: QgsCoordinateTransformContext,
+) -> QgsRectangle:
+    """The box around the box in another CRS; as it is where one of the two is unknown.
+
+    Raises:
+        LayerError: it cannot be transformed.
+    """
+    if not crs.isValid() or not target.isValid() or crs == target:
+        return QgsRectangle(box)
+    try:
+        return QgsCoordinateTransform(crs, target, transforms).transformBoundingBox(box)
+    except QgsCsException:
+        raise LayerError(
+            f"This part of the map cannot be expressed in {target.userFriendlyIdentifier()}. Zoom in and try again."
+        ) from None

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from qgis.core import (
     Qgis,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
-    QgsFeature,
     QgsField,
+    QgsFields,
     QgsGeometry,
     QgsProject,
+    QgsVectorFileWriter,
     QgsVectorLayer,
+    QgsVectorLayerUtils,
     QgsWkbTypes,
 )
 from qgis.PyQt.QtCore import QMetaType
@@ -22,7 +26,7 @@ from .sources import LayerError
 
 @dataclass(frozen=True)
 class KeptPolygon:
-    """What is known of one kept polygon; field names are those of a new layer."""
+    """What is known of one kept polygon."""
 
     wkt: str
     crs: QgsCoordinateReferenceSystem
@@ -32,6 +36,18 @@ class KeptPolygon:
     date: str | None
     prompts: int
 
+    @property
+    def values(self) -> dict[str, object]:
+        """By the names of FIELDS."""
+        return {
+            "class": self.class_name,
+            "area_m2": self.area_m2,
+            "source": self.source,
+            "date": self.date,
+            "prompts": self.prompts,
+            "method": METHOD,
+        }
+
 
 FIELDS = (
     ("class", QMetaType.Type.QString),
@@ -39,52 +55,100 @@ FIELDS = (
     ("source", QMetaType.Type.QString),
     ("date", QMetaType.Type.QString),
     ("prompts", QMetaType.Type.Int),
+    ("method", QMetaType.Type.QString),
 )
+METHOD = "SkySense clicks"
 
 
-def new_layer(crs: QgsCoordinateReferenceSystem, name: str) -> QgsVectorLayer:
-    """A temporary layer with the fields of a kept polygon, in edit mode."""
-    layer = QgsVectorLayer("MultiPolygon", name, "memory")
-    layer.setCrs(crs)
-    layer.dataProvider().addAttributes([QgsField(field, kind) for field, kind in FIELDS])
-    layer.updateFields()
+def new_layer(crs: QgsCoordinateReferenceSystem, name: str, path: Path | None = None) -> QgsVectorLayer:
+    """A layer with the fields of a kept polygon, in edit mode: temporary, or a GeoPackage.
+
+    Raises:
+        LayerError: the file cannot be written.
+    """
+    if path is None:
+        layer = QgsVectorLayer("MultiPolygon", name, "memory")
+        layer.setCrs(crs)
+        layer.dataProvider().addAttributes(list(_fields()))
+        layer.updateFields()
+    else:
+        _write_empty(path, crs)
+        layer = QgsVectorLayer(str(path), name, "ogr")
     layer.startEditing()
     return layer
 
 
-def keep(layer: QgsVectorLayer, polygon: KeptPolygon, class_field: str = "class") -> None:
-    """Add the polygon as one undo step; fields that the layer does not have are left out.
+def guessed_fields(layer: QgsVectorLayer) -> dict[str, str]:
+    """Which field of an existing layer takes which of FIELDS: those of the same name; more may be added."""
+    own = {field.name().lower(): field.name() for field in layer.fields()}
+    return {name: own[name] for name, _ in FIELDS if name in own}
+
+
+def keep(
+    layer: QgsVectorLayer, polygon: KeptPolygon, class_field: str = "class", field_map: Mapping[str, str] | None = None
+) -> None:
+    """Add the polygon as one undo step.
+
+    Args:
+        layer: a polygon layer; put into edit mode if it is not.
+        polygon: what to add; in single-polygon layers each part becomes a feature.
+        class_field: field that takes the class.
+        field_map: name among FIELDS -> field of the layer. Default: fields of the same name. Others stay empty.
 
     Raises:
-        LayerError: the layer cannot be edited or takes no polygons.
+        LayerError: the layer cannot be edited, takes no polygons, or refuses this one.
     """
     if layer.geometryType() != Qgis.GeometryType.Polygon:
         raise LayerError(f"{layer.name()} takes no polygons. Choose a polygon layer.")
     if not layer.isEditable() and not layer.startEditing():
         raise LayerError(f"{layer.name()} cannot be edited. Choose another layer or a new one.")
-    geometry = QgsGeometry.fromWkt(polygon.wkt)
-    if polygon.crs.isValid() and layer.crs().isValid() and polygon.crs != layer.crs():
-        geometry.transform(QgsCoordinateTransform(polygon.crs, layer.crs(), QgsProject.instance().transformContext()))
-    if not QgsWkbTypes.isMultiType(layer.wkbType()):
-        parts = [QgsGeometry(part.clone()) for part in geometry.constParts()]
-    else:
-        parts = [geometry]
-    values = {
-        class_field: polygon.class_name,
-        "area_m2": polygon.area_m2,
-        "source": polygon.source,
-        "date": polygon.date,
-        "prompts": polygon.prompts,
-    }
+    fields = dict(guessed_fields(layer) if field_map is None else field_map)
+    if layer.fields().indexOf(class_field) >= 0:
+        fields["class"] = class_field
+    attributes = _attributes(layer, {fields[name]: value for name, value in polygon.values.items() if name in fields})
     layer.beginEditCommand(f"SkySense: {polygon.class_name}")
-    for part in parts:
-        feature = QgsFeature(layer.fields())
-        feature.setGeometry(part)
-        for name, value in values.items():
-            if layer.fields().indexOf(name) >= 0:
-                feature[name] = value
+    for part in _parts(layer, polygon):
+        feature = QgsVectorLayerUtils.createFeature(layer, part, attributes)
         if not layer.addFeature(feature):
             layer.destroyEditCommand()
             raise LayerError(f"{layer.name()} did not take the polygon. Check its fields and constraints.")
     layer.endEditCommand()
     layer.triggerRepaint()
+
+
+def _parts(layer: QgsVectorLayer, polygon: KeptPolygon) -> list[QgsGeometry]:
+    """The polygon in the layer's CRS, as features of the layer's kind."""
+    geometry = QgsGeometry.fromWkt(polygon.wkt)
+    if polygon.crs.isValid() and layer.crs().isValid() and polygon.crs != layer.crs():
+        geometry.transform(QgsCoordinateTransform(polygon.crs, layer.crs(), QgsProject.instance().transformContext()))
+    if QgsWkbTypes.isMultiType(layer.wkbType()):
+        return [geometry]
+    return [QgsGeometry(part.clone()) for part in geometry.constParts()]
+
+
+def _attributes(layer: QgsVectorLayer, values: Mapping[str, object]) -> dict[int, object]:
+    """Field index -> value that the field takes; a value that does not fit its field is left out."""
+    attributes = {}
+    for name, value in values.items():
+        index = layer.fields().indexOf(name)
+        if index >= 0 and value is not None and layer.fields().at(index).convertCompatible(value)[0]:
+            attributes[index] = value
+    return attributes
+
+
+def _fields() -> QgsFields:
+    fields = QgsFields()
+    for name, kind in FIELDS:
+        fields.append(QgsField(name, kind))
+    return fields
+
+
+def _write_empty(path: Path, crs: QgsCoordinateReferenceSystem) -> None:
+    options = QgsVectorFileWriter.SaveVectorOptions()
+    options.driverName = "GPKG"
+    options.layerName = path.stem
+    context = QgsProject.instance().transformContext()
+    writer = QgsVectorFileWriter.create(str(path), _fields(), QgsWkbTypes.Type.MultiPolygon, crs, context, options)
+    if writer.hasError() != QgsVectorFileWriter.WriterError.NoError:
+        raise LayerError(f"{path.name} cannot be written: {writer.errorMessage()}. Choose another file.")
+    del writer  # closes the file

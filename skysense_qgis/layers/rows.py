@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from datetime import date
 
 from qgis.core import QgsProject
 
 from ..protocol.requests import RasterDescription
-from ..protocol.scene_source import AcquisitionSource, Extent, SceneSource
+from ..protocol.scene_source import AcquisitionSource, BandIndex, Extent, Scaling, SceneSource
+from ..protocol.sensors import SENSORS
 from ..protocol.source import acquisition
 from .dates import date_of_layer
 from .sources import LayerError, file_path
@@ -18,33 +20,47 @@ _SCOPE, _KEY = "skysense", "scene"
 
 @dataclass(frozen=True)
 class SceneRow:
-    """One layer; empty fields leave it to the guess."""
+    """One layer and what the user said of it; empty fields leave it to the guess."""
 
     layer_id: str
     sensor: str = ""
     date: str = ""
+    bands: tuple[BandIndex, ...] = ()
+    scaling: Scaling | None = None
+
+
+# -- in the project file ---------------------------------------------------------------------------------------------
+def row_to_plain(row: SceneRow) -> dict[str, object]:
+    """JSON values."""
+    return asdict(row)
+
+
+def row_from_plain(plain: dict) -> SceneRow:
+    """What `row_to_plain` gave; raises TypeError or ValueError for anything else."""
+    fields = dict(plain)
+    bands = tuple(BandIndex(**band) for band in fields.pop("bands", ()))
+    scaling = fields.pop("scaling", None)
+    return SceneRow(**fields, bands=bands, scaling=Scaling(**scaling) if scaling else None)
 
 
 def load_rows(project: QgsProject) -> list[SceneRow]:
     """Those of the project's rows whose layers are still there."""
     text, _ = project.readEntry(_SCOPE, _KEY, "[]")
     try:
-        rows = [SceneRow(**entry) for entry in json.loads(text)]
+        rows = [row_from_plain(entry) for entry in json.loads(text)]
     except (ValueError, TypeError):
         return []
     return [row for row in rows if project.mapLayer(row.layer_id) is not None]
 
 
 def save_rows(project: QgsProject, rows: list[SceneRow]) -> None:
-    project.writeEntry(_SCOPE, _KEY, json.dumps([asdict(row) for row in rows]))
+    project.writeEntry(_SCOPE, _KEY, json.dumps([row_to_plain(row) for row in rows]))
 
 
-def acquisition_of(row: SceneRow, description: RasterDescription, project: QgsProject) -> AcquisitionSource | None:
-    """What the row stands for: the user's word, else the layer's own date, else the guess. None without a sensor."""
-    layer = project.mapLayer(row.layer_id)
-    if layer is None or not (row.sensor or description.sensor):
-        return None
-    return acquisition(description, row.sensor or None, row.date or date_of_layer(layer), layer.name())
+# -- what the user corrects ------------------------------------------------------------------------------------------
+def with_sensor(row: SceneRow, sensor: str) -> SceneRow:
+    """The row with another sensor; bands and scaling of the old one make no sense any more."""
+    return row if sensor == row.sensor else replace(row, sensor=sensor, bands=(), scaling=None)
 
 
 def with_date(row: SceneRow, text: str) -> SceneRow:
@@ -53,24 +69,80 @@ def with_date(row: SceneRow, text: str) -> SceneRow:
     Raises:
         LayerError: no day of the calendar.
     """
-    from datetime import date
-
     text = text.strip()
     if text:
         try:
-            date.fromisoformat(text)
+            text = date.fromisoformat(text).isoformat()
         except ValueError:
             raise LayerError(f"“{text}” is no day. Write year-month-day, for instance 2024-02-29.") from None
     return replace(row, date=text)
 
 
+def bands_text(bands: tuple[BandIndex, ...]) -> str:
+    """As the table shows and takes them: "R=1 G=2 B=3"."""
+    return " ".join(f"{band.band}={band.index}" for band in bands)
+
+
+def with_bands(row: SceneRow, text: str, sensor: str, count: int) -> SceneRow:
+    """The row with bands as the user wrote them, "R=1 G=2"; empty goes back to the guess.
+
+    Args:
+        row: the row.
+        text: pairs of a band of the sensor and a band number of the file.
+        sensor: key of the row's sensor, chosen or guessed.
+        count: how many bands the file has.
+
+    Raises:
+        LayerError: it cannot be read, names a band that the sensor or the file does not have, or one twice.
+    """
+    names = SENSORS[sensor].band_names
+    bands: dict[str, int] = {}
+    for part in text.replace(",", " ").split():
+        name, _, number = part.partition("=")
+        known = next((known for known in names if known.lower() == name.lower()), None)
+        if known is None:
+            raise LayerError(f"{SENSORS[sensor].label} has no band “{name}”. Its bands are {', '.join(names)}.")
+        if not number.isdigit() or not 1 <= int(number) <= count:
+            raise LayerError(f"“{part}” names no band of the file. Write {known}= and a number from 1 to {count}.")
+        if known in bands:
+            raise LayerError(f"The band {known} stands there twice. Name each band once.")
+        bands[known] = int(number)
+    ordered = tuple(BandIndex(name, bands[name]) for name in names if name in bands)
+    return replace(row, bands=ordered)
+
+
+# -- the scene -------------------------------------------------------------------------------------------------------
+def acquisition_of(row: SceneRow, description: RasterDescription, project: QgsProject) -> AcquisitionSource | None:
+    """What the row stands for: the user's word, else the layer's own date, else the guess. None without a sensor."""
+    layer = project.mapLayer(row.layer_id)
+    if layer is None or not (row.sensor or description.sensor):
+        return None
+    source = acquisition(description, row.sensor or None, row.date or date_of_layer(layer), layer.name())
+    if row.bands:
+        source = replace(source, bands=row.bands)
+    if row.scaling is not None:
+        source = replace(source, scaling=row.scaling)
+    return source
+
+
 def scene_of(
-    rows: list[SceneRow], descriptions: dict[str, RasterDescription], project: QgsProject, extent: Extent | None
+    rows: list[SceneRow],
+    descriptions: dict[str, RasterDescription],
+    project: QgsProject,
+    extent: Extent | None,
+    dates_needed: bool = False,
 ) -> SceneSource:
     """The scene of these rows.
 
+    Args:
+        rows: at least one.
+        descriptions: of their files, by path.
+        project: where the layers are.
+        extent: where to work; None for all.
+        dates_needed: whether the job makes no sense without dates.
+
     Raises:
-        LayerError: no rows, a layer that is no file, or one whose sensor is not known.
+        LayerError: no rows, a layer that is no file, one whose sensor is not known, or a date that is missing.
     """
     if not rows:
         raise LayerError("The scene is empty. Add a layer to the table at the top.")
@@ -83,5 +155,12 @@ def scene_of(
         source = acquisition_of(row, descriptions[path], project)
         if source is None:
             raise LayerError(f"The sensor of {layer.name()} is not known. Choose it in the scene table.")
+        if not source.bands:
+            raise LayerError(
+                f"None of the bands of {layer.name()} is known to be one of {SENSORS[source.sensor].label}. "
+                "Name them in the scene table."
+            )
+        if dates_needed and source.date is None:
+            raise LayerError(f"The date of {layer.name()} is not known. Write it into the scene table.")
         acquisitions.append(source)
     return SceneSource(tuple(acquisitions), extent)

@@ -30,13 +30,17 @@ def file_path(layer: QgsMapLayer | None) -> str:
         raise LayerError("This is no raster layer. Choose a raster.")
     if layer.providerType() != "gdal":
         raise LayerError(
-            f"{layer.name()} comes from a service ({layer.providerType()}) and is no file. "
+            f"{layer.name()} is drawn by QGIS ({layer.providerType()}) and is no file. "
             "Save it as a GeoTIFF (Export > Save as), then use that."
         )
     parts = QgsProviderRegistry.instance().decodeUri("gdal", layer.source())
     path = str(parts.get("path") or layer.source())
     if parts.get("vsiPrefix") or path.startswith("/vsi") or "://" in path:
         raise LayerError(f"{layer.name()} lies in an archive or on a server. Save it as a GeoTIFF on this computer.")
+    if parts.get("layerName") or not Path(path).is_absolute():
+        raise LayerError(
+            f"{layer.name()} is one of several rasters in a file. Save it as a GeoTIFF (Export > Save as), then use that."
+        )
     if not Path(path).is_file():
         raise LayerError(f"The file of {layer.name()} is not there: {path}. Repair the layer's source.")
     return path

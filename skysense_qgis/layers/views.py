@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from math import ceil
 from pathlib import Path
 
-import numpy as np
 from qgis.core import (
     QgsCoordinateReferenceSystem,
-    QgsCoordinateTransform,
-    QgsMapRendererSequentialJob,
-    QgsMapSettings,
+    QgsMapRendererParallelJob,
     QgsProject,
     QgsRasterLayer,
     QgsRectangle,
 )
 from qgis.PyQt.QtCore import QSize
-from qgis.PyQt.QtGui import QColor, QImage
 
 from ..protocol.scene_source import ArrayFile, Display, ViewSource
-from .extents import extent_from_rectangle
+from .drawing import colours_and_mask, map_settings
+from .extents import extent_from_rectangle, transformed_box
 from .sources import LayerError, file_path, is_file_layer
 
 LARGEST_SIDE_PX = 1024
+_turn = cycle(range(4))  # pictures that the engine may still be reading stay as they are
 
 
 def view_of(
@@ -33,8 +32,7 @@ def view_of(
     Raises:
         LayerError: nothing does.
     """
-    to_layer = QgsCoordinateTransform(seen_crs, layer.crs(), project.transformContext())
-    box = to_layer.transformBoundingBox(seen) if seen_crs.isValid() and layer.crs().isValid() else seen
+    box = transformed_box(seen, seen_crs, layer.crs(), project.transformContext())
     files = is_file_layer(layer)
     if files:
         box = box.intersect(layer.extent())
@@ -60,31 +58,29 @@ class RenderedView:
     """A layer that is no file, drawn by QGIS in the background for one view."""
 
     def __init__(self, layer: QgsRasterLayer, view: ViewSource) -> None:
-        settings = QgsMapSettings()
-        settings.setLayers([layer])
-        settings.setDestinationCrs(layer.crs())
-        settings.setOutputSize(QSize(view.width, view.height))
-        settings.setExtent(QgsRectangle(view.extent.west, view.extent.south, view.extent.east, view.extent.north))
-        settings.setBackgroundColor(QColor(0, 0, 0))
-        settings.setOutputImageFormat(QImage.Format.Format_RGB32)
+        e = view.extent
+        box = QgsRectangle(e.west, e.south, e.east, e.north)
+        transforms = QgsProject.instance().transformContext()
         self.view = view
-        self.job = QgsMapRendererSequentialJob(settings)
+        self.job = QgsMapRendererParallelJob(
+            map_settings(layer, layer.crs(), box, QSize(view.width, view.height), transforms)
+        )
 
     def write(self, folder: Path) -> ViewSource:
         """After the job's `finished`: the picture as a raw file.
 
         Raises:
-            LayerError: the service gave errors.
+            LayerError: the service gave errors, or nothing at all.
         """
         errors = self.job.errors()
         if errors:
             raise LayerError(f"{self.view.name} could not be drawn: {errors[0].message}. Check the connection and try again.")
-        image = self.job.renderedImage().convertToFormat(QImage.Format.Format_RGB32)
-        bits = image.constBits()
-        bits.setsize(image.sizeInBytes())
-        bgra = np.frombuffer(bits, np.uint8).reshape(image.height(), image.bytesPerLine() // 4, 4)
-        rgb = np.ascontiguousarray(bgra[:, : image.width(), 2::-1])
-        path = folder / "view.rgb"
+        rgb, drawn = colours_and_mask(self.job.renderedImage())
+        if not drawn.any():
+            raise LayerError(
+                f"Nothing of {self.view.name} could be drawn. Check the connection, and that the layer shows at this scale."
+            )
+        path = folder / f"view{next(_turn)}.rgb"
         path.write_bytes(rgb.tobytes())
         picture = ArrayFile(str(path), "uint8", rgb.shape)
         return ViewSource(self.view.extent, self.view.height, self.view.width, None, None, picture, self.view.name)
