@@ -127,12 +127,16 @@ def _parts(layer: QgsVectorLayer, polygon: KeptPolygon) -> list[QgsGeometry]:
 
 
 def _attributes(layer: QgsVectorLayer, values: Mapping[str, object]) -> dict[int, object]:
-    """Field index -> value that the field takes; a value that does not fit its field is left out."""
+    """Field index -> value as the field stores it; a value that does not fit its field is left out."""
     attributes = {}
     for name, value in values.items():
         index = layer.fields().indexOf(name)
-        if index >= 0 and value is not None and layer.fields().at(index).convertCompatible(value)[0]:
-            attributes[index] = value
+        if index < 0 or value is None:
+            continue
+        try:
+            attributes[index] = layer.fields().at(index).convertCompatible(value)
+        except ValueError:  # a class name, say, and a number field
+            continue
     return attributes
 
 

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from qgis.core import (
-    Qgis,
-    QgsColorRampShader,
-    QgsFillSymbol,
-    QgsLayerTreeGroup,
-    QgsMapLayer,
-    QgsProject,
-    QgsRasterLayer,
-    QgsRasterShader,
-    QgsSingleBandPseudoColorRenderer,
-    QgsSingleSymbolRenderer,
-    QgsStyle,
-    QgsVectorLayer,
-)
+from collections.abc import Sequence
+
+from qgis.core import QgsLayerTreeGroup, QgsMapLayer, QgsProject, QgsRasterLayer, QgsVectorLayer
 
 from ..protocol.requests import ChangeWritten, FeatureMapWritten, LabelMapWritten
-from .dates import set_date
+from ..protocol.scene_source import SceneSource
+from .dates import date_of_layer, set_date, set_period
+from .styles import style_changes, style_classes, style_confidence, style_mask, style_score
 
 GROUP = "SkySense"
 
@@ -30,13 +21,19 @@ def result_group(project: QgsProject, name: str) -> QgsLayerTreeGroup:
     return home.insertGroup(0, name)
 
 
-def add_features(project: QgsProject, written: FeatureMapWritten, name: str) -> list[QgsMapLayer]:
+# -- into the project ------------------------------------------------------------------------------------------------
+def add_features(
+    project: QgsProject, written: FeatureMapWritten, name: str, scene: SceneSource | None = None
+) -> list[QgsMapLayer]:
     """The picture, if there is one, over the feature map."""
     group = result_group(project, name)
     layers = []
     if written.picture_path:
-        layers.append(_add(project, group, QgsRasterLayer(written.picture_path, "Picture of the features")))
+        picture = QgsRasterLayer(written.picture_path, "Picture of the features")
+        finish_features(picture, written, scene)
+        layers.append(_add(project, group, picture))
     features = QgsRasterLayer(written.path, "Feature map")
+    finish_features(features, written, scene)
     layers.append(_add(project, group, features))
     if written.picture_path:
         group.findLayer(features.id()).setItemVisibilityChecked(False)
@@ -44,9 +41,9 @@ def add_features(project: QgsProject, written: FeatureMapWritten, name: str) -> 
 
 
 def add_change(
-    project: QgsProject, written: ChangeWritten, before: list[str], after: list[str]
+    project: QgsProject, written: ChangeWritten, before: Sequence[str], after: Sequence[str]
 ) -> list[QgsMapLayer]:
-    """Polygons over changed pixels over the score, and the layers of both dates in the same group.
+    """Polygons over changed pixels over the score, and under them the layers of both dates.
 
     Args:
         project: where to.
@@ -54,57 +51,123 @@ def add_change(
         before: ids of the layers of the first date.
         after: ids of those of the second.
     """
-    group = result_group(project, f"Change {written.before_date} to {written.after_date}")
+    group = result_group(project, change_title(written))
     layers: list[QgsMapLayer] = []
     if written.polygons_path:
         polygons = QgsVectorLayer(written.polygons_path, "Changed areas", "ogr")
-        symbol = QgsFillSymbol.createSimple({"color": "242,143,28,40", "outline_color": "#f28f1c", "outline_width": "0.5"})
-        polygons.setRenderer(QgsSingleSymbolRenderer(symbol))
+        finish_changes(polygons, written)
         layers.append(_add(project, group, polygons))
     if written.mask_path:
         mask = QgsRasterLayer(written.mask_path, "Changed pixels")
-        set_date(mask, written.after_date)
+        finish_mask(mask, written)
         layers.append(_add(project, group, mask))
         group.findLayer(mask.id()).setItemVisibilityChecked(not written.polygons_path)
     score = QgsRasterLayer(written.score_path, "Change score")
-    style_score(score, written.threshold)
-    set_date(score, written.after_date)
+    finish_score(score, written)
     layers.append(_add(project, group, score))
-    group.findLayer(score.id()).setItemVisibilityChecked(False)
-    for title, ids in (("After", after), ("Before", before)):
-        part = group.addGroup(title)
-        for layer_id in ids:
-            layer = project.mapLayer(layer_id)
-            if layer is not None:
-                part.addLayer(layer)
+    group.findLayer(score.id()).setItemVisibilityChecked(not (written.polygons_path or written.mask_path))
+    add_dates(project, group, written, before, after)
     return layers
 
 
-def add_classes(project: QgsProject, written: LabelMapWritten, name: str) -> list[QgsMapLayer]:
+def add_classes(
+    project: QgsProject, written: LabelMapWritten, name: str, scene: SceneSource | None = None
+) -> list[QgsMapLayer]:
     """The class raster, its legend named, over the confidence."""
     group = result_group(project, name)
     classes = QgsRasterLayer(written.path, "Classes")
-    names = {entry.value: entry.name for entry in written.classes}
-    renderer = classes.renderer()
-    if hasattr(renderer, "setLabel"):
-        for value, label in names.items():
-            renderer.setLabel(value, label)
+    finish_classes(classes, written, scene)
     layers = [_add(project, group, classes)]
     if written.confidence_path:
         confidence = QgsRasterLayer(written.confidence_path, "Confidence in per cent")
+        finish_confidence(confidence, written, scene)
         layers.append(_add(project, group, confidence))
         group.findLayer(confidence.id()).setItemVisibilityChecked(False)
     return layers
 
 
-def style_score(layer: QgsRasterLayer, threshold: float) -> None:
-    """Dark below the threshold, glowing above it."""
-    ramp = QgsStyle.defaultStyle().colorRamp("Inferno")
-    shader = QgsColorRampShader(0.0, max(2.0 * threshold, 1e-6), ramp, Qgis.ShaderInterpolationMethod.Linear)
-    shader.classifyColorRamp(9)
-    raster_shader = QgsRasterShader()
-    raster_shader.setRasterShaderFunction(shader)
-    layer.setRenderer(QgsSingleBandPseudoColorRenderer(layer.dataProvider(), 1, raster_shader))
+def add_dates(
+    project: QgsProject, group: QgsLayerTreeGroup, written: ChangeWritten, before: Sequence[str], after: Sequence[str]
+) -> None:
+    """Copies of the layers of both dates in groups to switch between; the user's own layers stay where they are."""
+    for title, day, ids in (("After", written.after_date, after), ("Before", written.before_date, before)):
+        originals = [layer for layer in map(project.mapLayer, ids) if layer is not None]
+        if not originals:
+            continue
+        part = group.addGroup(title)
+        for original in originals:
+            copy = original.clone()
+            if isinstance(copy, QgsRasterLayer) and date_of_layer(copy) is None:
+                set_date(copy, day)
+            _add(project, part, copy)
+        part.setExpanded(False)
+        part.setItemVisibilityChecked(title == "After")
+
+
+# -- what a finished layer is given, wherever it was loaded ----------------------------------------------------------
+def change_title(written: ChangeWritten) -> str:
+    return f"Change {written.before_date} to {written.after_date}"
+
+
+def finish_features(layer: QgsRasterLayer, written: FeatureMapWritten, scene: SceneSource | None = None) -> None:
+    """Dates and origin of a feature map or its picture."""
+    _set_dates_of(layer, scene)
+    _describe(layer, f"Features of {written.bands} bands by the encoder {written.encoder_digest}.", scene)
+
+
+def finish_score(layer: QgsRasterLayer, written: ChangeWritten) -> None:
+    """Style, period and origin of a change score."""
+    style_score(layer, written.threshold)
+    set_period(layer, written.before_date, written.after_date)
+    _describe(layer, _change_origin(written))
+
+
+def finish_mask(layer: QgsRasterLayer, written: ChangeWritten) -> None:
+    style_mask(layer, "Changed")
+    set_period(layer, written.before_date, written.after_date)
+    _describe(layer, _change_origin(written))
+
+
+def finish_changes(layer: QgsVectorLayer, written: ChangeWritten) -> None:
+    style_changes(layer)
+    _describe(layer, _change_origin(written))
+
+
+def finish_classes(layer: QgsRasterLayer, written: LabelMapWritten, scene: SceneSource | None = None) -> None:
+    """Legend, dates and origin of a class raster."""
+    style_classes(layer, written.classes)
+    _set_dates_of(layer, scene)
+    shares = ", ".join(f"{entry.name} {100 * share:.1f} %" for entry, share in zip(written.classes, written.shares))
+    _describe(layer, f"Classes: {shares}.", scene)
+
+
+def finish_confidence(layer: QgsRasterLayer, written: LabelMapWritten, scene: SceneSource | None = None) -> None:
+    style_confidence(layer)
+    _set_dates_of(layer, scene)
+    _describe(layer, "Probability of the class in per cent.", scene)
+
+
+def _change_origin(written: ChangeWritten) -> str:
+    return (
+        f"Change from {written.before_date} to {written.after_date} by {written.method}, "
+        f"threshold {written.threshold:.4g}: {100 * written.changed_share:.1f} % changed."
+    )
+
+
+def _set_dates_of(layer: QgsRasterLayer, scene: SceneSource | None) -> None:
+    days = sorted(source.date for source in scene.acquisitions if source.date) if scene is not None else []
+    if days:
+        set_period(layer, days[0], days[-1])
+
+
+def _describe(layer: QgsMapLayer, abstract: str, scene: SceneSource | None = None) -> None:
+    """The layer's metadata: what it is, and what it was made from."""
+    metadata = layer.metadata()
+    metadata.setTitle(layer.name())
+    metadata.setAbstract(abstract)
+    for source in scene.acquisitions if scene is not None else ():
+        metadata.addHistoryItem(f"Input: {source.name}, {source.sensor}, {source.date or 'no date'}")
+    layer.setMetadata(metadata)
 
 
 def _add(project: QgsProject, group: QgsLayerTreeGroup, layer: QgsMapLayer) -> QgsMapLayer:

@@ -1,0 +1,72 @@
+"""How results look. Only layers are touched, so that panels and Processing algorithms share these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qgis.core import (
+    Qgis,
+    QgsColorRampShader,
+    QgsContrastEnhancement,
+    QgsFillSymbol,
+    QgsPalettedRasterRenderer,
+    QgsRasterLayer,
+    QgsRasterShader,
+    QgsSingleBandGrayRenderer,
+    QgsSingleBandPseudoColorRenderer,
+    QgsSingleSymbolRenderer,
+    QgsStyle,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtGui import QColor
+
+from ..protocol.requests import ClassInfo
+
+CHANGED = "#d62728"
+OUTLINE = "#f28f1c"
+
+
+def style_score(layer: QgsRasterLayer, threshold: float) -> None:
+    """A change score: dark below the threshold, glowing above it."""
+    ramp = QgsStyle.defaultStyle().colorRamp("Inferno")
+    shader = QgsColorRampShader(0.0, max(2.0 * threshold, 1e-6), ramp, Qgis.ShaderInterpolationMethod.Linear)
+    shader.classifyColorRamp(9)
+    raster_shader = QgsRasterShader()
+    raster_shader.setRasterShaderFunction(shader)
+    layer.setRenderer(QgsSingleBandPseudoColorRenderer(layer.dataProvider(), 1, raster_shader))
+
+
+def style_mask(layer: QgsRasterLayer, label: str) -> None:
+    """Changed pixels in one colour, all others transparent."""
+    entry = QgsPalettedRasterRenderer.Class(1.0, QColor(CHANGED), label)
+    layer.setRenderer(QgsPalettedRasterRenderer(layer.dataProvider(), 1, [entry]))
+
+
+def style_changes(layer: QgsVectorLayer) -> None:
+    """Changed areas as outlines, so that the picture below stays visible."""
+    symbol = QgsFillSymbol.createSimple({"color": "242,143,28,40", "outline_color": OUTLINE, "outline_width": "0.5"})
+    layer.setRenderer(QgsSingleSymbolRenderer(symbol))
+
+
+def style_objects(layer: QgsVectorLayer) -> None:
+    """Segmented objects: an outline and a breath of colour."""
+    symbol = QgsFillSymbol.createSimple({"color": "47,126,216,50", "outline_color": "#2f7ed8", "outline_width": "0.5"})
+    layer.setRenderer(QgsSingleSymbolRenderer(symbol))
+
+
+def style_classes(layer: QgsRasterLayer, classes: Sequence[ClassInfo]) -> None:
+    """A class raster with the classes' colours and names; "no data" stays transparent."""
+    entries = [QgsPalettedRasterRenderer.Class(float(c.value), QColor(c.colour), c.name) for c in classes]
+    layer.setRenderer(QgsPalettedRasterRenderer(layer.dataProvider(), 1, entries))
+
+
+def style_confidence(layer: QgsRasterLayer) -> None:
+    """Confidence in per cent, dark where the model is unsure."""
+    provider = layer.dataProvider()
+    renderer = QgsSingleBandGrayRenderer(provider, 1)
+    stretch = QgsContrastEnhancement(provider.dataType(1))
+    stretch.setContrastEnhancementAlgorithm(QgsContrastEnhancement.ContrastEnhancementAlgorithm.StretchToMinimumMaximum)
+    stretch.setMinimumValue(0.0)
+    stretch.setMaximumValue(100.0)
+    renderer.setContrastEnhancement(stretch)
+    layer.setRenderer(renderer)
