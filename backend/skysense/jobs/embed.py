@@ -27,7 +27,7 @@ from skysense.scene.write import RasterWriter
 
 SAMPLED_TILES = 64  # at most, and a sixteenth of all, but at least
 LEAST_SAMPLED = 4
-NODATA = -9999.0
+NODATA = -32768.0  # exact in 16 bits
 LOW_PERCENT, HIGH_PERCENT = 2.0, 98.0
 
 

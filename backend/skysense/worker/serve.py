@@ -45,13 +45,14 @@ def serve(role: str) -> int:
     """Run until the input ends; returns the exit code.
 
     Args:
-        role: "interactive" for prompts, which must not take the cores of long jobs, or "jobs".
+        role: "interactive" or "jobs", for the log; the command line has chosen the number of threads by it.
     """
     channel = Channel()
     _no_core_dumps()
-    _scrub_environment(role)
+    _scrub_environment()
     tail = worker_log.start()
     channel.send(_hello())
+    log.info("worker for %s, process %d", role, os.getpid())
     queue = WorkQueue()
     threading.Thread(target=_read, args=(channel, queue, tail), daemon=True, name="reader").start()
     threading.Thread(target=_beat, args=(channel, queue), daemon=True, name="heart").start()
@@ -164,10 +165,8 @@ def _no_core_dumps() -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
-def _scrub_environment(role: str) -> None:
+def _scrub_environment() -> None:
     """Before GDAL is loaded: nothing from outside decides where it finds drivers and data."""
     for name in list(os.environ):
         if name.startswith(("GDAL_", "PROJ_", "OGR_", "CPL_")):
             del os.environ[name]
-    if role == "interactive":
-        os.environ.setdefault("OMP_NUM_THREADS", "2")  # prompts must not take the long job's cores
