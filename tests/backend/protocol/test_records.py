@@ -37,7 +37,7 @@ def test_there_and_back(record):
 
 def test_every_request_has_a_result_and_both_can_be_named():
     assert set(requests.REQUESTS.values()) == set(requests.RESULTS)
-    assert requests.INTERACTIVE < set(requests.RESULTS)
+    assert set(requests.RESULTS) > requests.INTERACTIVE
     for record in {*requests.RESULTS, *requests.RESULTS.values()}:
         assert dataclasses.is_dataclass(record) and record.__dataclass_params__.frozen
 
