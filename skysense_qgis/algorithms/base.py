@@ -1,49 +1,68 @@
-"""What all algorithms share: the engine, scenes from parameters, and errors in words."""
+"""What all algorithms share: the engine, a request and its answer, errors in words, results that look right."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
 from qgis.core import (
+    NULL,
     Qgis,
+    QgsMapLayer,
     QgsMessageLog,
-    QgsProcessing,
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
     QgsProcessingFeedback,
+    QgsProcessingLayerPostProcessorInterface,
     QgsProcessingParameterDefinition,
-    QgsProcessingParameterExtent,
-    QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterString,
+    QgsProject,
 )
 from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QIcon
 
 from ..client.blocking import RequestFailed, run_request
 from ..client.client import Engine
-from ..layers.dates import date_of_layer
-from ..layers.extents import extent_from_rectangle
-from ..layers.sources import LayerError, file_path
+from ..layers.sources import LayerError
 from ..paths import RESOURCES
 from ..protocol.requests import DescribeRaster, RasterDescription
-from ..protocol.scene_source import Extent, SceneSource
-from ..protocol.sensors import SENSORS
-from ..protocol.source import acquisition
 from ..settings import Settings
 
-GUESSED = "-"
+Finish = Callable[[QgsMapLayer, QgsProject], None]  # what a loaded result is given
 
 
 class SkySenseAlgorithm(QgsProcessingAlgorithm):
-    """A subclass has NAME, LABEL, HELP and ICON, declares its parameters, and turns them into a request."""
+    """A subclass has NAME, LABEL, HELP and ICON, declares its parameters, makes the request and reads its answer."""
 
     NAME = ""
     LABEL = ""
     HELP = ""
+    TAGS: tuple[str, ...] = ()
     ICON = "skysense.svg"
 
     def __init__(self, engine: Engine) -> None:
         super().__init__()
         self.engine = engine
+        self._loading: list[tuple[str, Finish]] = []
+        self._group = ""
+
+    # -- what a subclass does ----------------------------------------------------------------------------------------
+    def request(self, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> object:
+        """The request that these parameters mean."""
+        raise NotImplementedError
+
+    def results(
+        self, written: Any, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback
+    ) -> dict:
+        """Output names and values, from the engine's answer; says its figures to the feedback."""
+        raise NotImplementedError
+
+    def finish(self, group: str, *layers: tuple[str | None, Finish]) -> None:
+        """How loaded results look: path and what to do with the layer, the uppermost first, and their group's name."""
+        self._group = group
+        self._loading = [(path, finish) for path, finish in layers if path]
 
     # -- what QGIS asks ----------------------------------------------------------------------------------------------
     def createInstance(self) -> SkySenseAlgorithm:
@@ -58,6 +77,9 @@ class SkySenseAlgorithm(QgsProcessingAlgorithm):
     def shortHelpString(self) -> str:
         return self.tr(self.HELP)
 
+    def tags(self) -> list[str]:
+        return list(self.TAGS)
+
     def icon(self) -> QIcon:
         return QIcon(str(RESOURCES / "icons" / self.ICON))
 
@@ -68,89 +90,52 @@ class SkySenseAlgorithm(QgsProcessingAlgorithm):
         reason = self.engine.reason
         return not reason, reason
 
-    # -- parameters --------------------------------------------------------------------------------------------------
-    def add_scene(self, name: str, label: str) -> None:
-        """Layers of one place, their dates and sensors as comma-separated lists in the same order."""
-        self.addParameter(
-            QgsProcessingParameterMultipleLayers(name, self.tr(label), Qgis.ProcessingSourceType.Raster)
-        )
-        for suffix, text in (
-            ("DATES", "Dates, comma-separated in the order of the layers (- or empty: read from the layer)"),
-            ("SENSORS", "Sensors, comma-separated: hr, s2, s1, landsat (- or empty: guessed)"),
-        ):
-            self.add_advanced(QgsProcessingParameterString(f"{name}_{suffix}", self.tr(text), optional=True))
+    def processAlgorithm(self, parameters, context, feedback) -> dict:
+        try:
+            written = self.ask(self.request(parameters, context, feedback), feedback)
+            return self.results(written, parameters, context, feedback)
+        except LayerError as error:
+            raise QgsProcessingException(str(error)) from None
 
-    def add_extent(self) -> None:
-        self.addParameter(QgsProcessingParameterExtent("EXTENT", self.tr("Extent"), optional=True))
+    def postProcessAlgorithm(self, context, feedback) -> dict:
+        """On the main thread, where post-processors have to be made."""
+        for order, (path, finish) in enumerate(reversed(self._loading)):
+            if context.willLoadLayerOnCompletion(path):
+                details = context.layerToLoadOnCompletionDetails(path)
+                details.groupName = self._group
+                details.layerSortKey = order
+                details.setPostProcessor(_PostProcessor.keep(finish))
+        return {}
 
+    # -- parameters that many have -----------------------------------------------------------------------------------
     def add_advanced(self, parameter: QgsProcessingParameterDefinition) -> None:
         parameter.setFlags(parameter.flags() | Qgis.ProcessingParameterFlag.Advanced)
         self.addParameter(parameter)
 
     def add_device(self) -> None:
         text = self.tr("Device: auto, cpu, cuda")
-        self.add_advanced(QgsProcessingParameterString("DEVICE", text, "auto"))
+        self.add_advanced(QgsProcessingParameterString("DEVICE", text, Settings.load().device))
 
-    # -- from parameters to records ----------------------------------------------------------------------------------
-    def prepareAlgorithm(self, parameters, context, feedback) -> bool:
-        """On the main thread: layers are looked at here and not later."""
-        self.context_facts = {}
-        for definition in self.parameterDefinitions():
-            if isinstance(definition, QgsProcessingParameterMultipleLayers):
-                layers = self.parameterAsLayerList(parameters, definition.name(), context)
-                try:
-                    self.context_facts[definition.name()] = [
-                        (file_path(layer), date_of_layer(layer), layer.name()) for layer in layers
-                    ]
-                except LayerError as error:
-                    raise QgsProcessingException(str(error)) from None
-        return True
-
-    def scene(
-        self,
-        name: str,
-        parameters: dict,
-        context: QgsProcessingContext,
-        feedback: QgsProcessingFeedback,
-        extent: Extent | None = None,
-    ) -> SceneSource:
-        """The scene of a layers parameter: each file described by the engine, as everywhere."""
-        facts = self.context_facts[name]
-        if not facts:
-            raise QgsProcessingException(self.tr("The scene has no layers. Choose at least one raster layer."))
-        dates = self._listed(parameters, f"{name}_DATES", context, len(facts))
-        sensors = self._listed(parameters, f"{name}_SENSORS", context, len(facts))
-        acquisitions = []
-        for (path, layer_date, layer_name), date, sensor in zip(facts, dates, sensors):
-            description = self.describe(path, feedback)
-            if sensor is None and description.sensor is None:
-                raise QgsProcessingException(
-                    self.tr("The sensor of {} cannot be told from its bands. Name it under Sensors.").format(layer_name)
-                )
-            if sensor is not None and sensor not in SENSORS:
-                raise QgsProcessingException(
-                    self.tr("There is no sensor {}. Choose among {}.").format(sensor, ", ".join(SENSORS))
-                )
-            acquisitions.append(acquisition(description, sensor, date or layer_date, layer_name))
-        return SceneSource(tuple(acquisitions), extent)
-
-    def describe(self, path: str, feedback: QgsProcessingFeedback) -> RasterDescription:
-        return self.ask(DescribeRaster(path), feedback)
-
-    def extent(self, parameters: dict, context: QgsProcessingContext) -> Extent | None:
-        if not parameters.get("EXTENT"):
-            return None
-        crs = self.parameterAsExtentCrs(parameters, "EXTENT", context)
-        return extent_from_rectangle(self.parameterAsExtent(parameters, "EXTENT", context), crs)
+    def add_encoder(self) -> None:
+        self.add_advanced(QgsProcessingParameterString("ENCODER", self.tr("Encoder"), Settings.load().encoder))
 
     def output(self, parameters: dict, name: str, context: QgsProcessingContext) -> str | None:
         """The path of an output, None where an optional one is not wanted."""
         return self.parameterAsOutputLayer(parameters, name, context) or None
 
-    def device(self, parameters: dict, context: QgsProcessingContext) -> str:
-        return self.parameterAsString(parameters, "DEVICE", context) or Settings.load().device
+    def number(self, parameters: dict, name: str, context: QgsProcessingContext) -> float | None:
+        """An optional number, None where it is not given."""
+        value = parameters.get(name)
+        if value is None or value == NULL or value == "":
+            return None
+        return self.parameterAsDouble(parameters, name, context)
 
-    def ask(self, request: object, feedback: QgsProcessingFeedback):
+    # -- the engine --------------------------------------------------------------------------------------------------
+    def describe(self, path: str, feedback: QgsProcessingFeedback) -> RasterDescription:
+        """What the engine says of a file: the same guesses as in the panel and in the shell."""
+        return self.ask(DescribeRaster(path), _Quiet(feedback))
+
+    def ask(self, request: object, feedback: QgsProcessingFeedback | _Quiet) -> Any:
         """Run a request; its failure becomes the sentence and the remedy, the log keeps the rest."""
         try:
             return run_request(self.engine, request, feedback)
@@ -159,16 +144,36 @@ class SkySenseAlgorithm(QgsProcessingAlgorithm):
                 QgsMessageLog.logMessage(error.failure.log, "SkySense", Qgis.MessageLevel.Info)
             raise QgsProcessingException(str(error)) from None
 
-    def _listed(self, parameters: dict, name: str, context: QgsProcessingContext, count: int) -> list[str | None]:
-        text = self.parameterAsString(parameters, name, context).strip()
-        if not text:
-            return [None] * count
-        values = [value.strip() for value in text.split(",")]
-        if len(values) != count:
-            raise QgsProcessingException(
-                self.tr("{} layers, but {} values under {}. Give one a layer; - is guessed.").format(count, len(values), name)
-            )
-        return [None if value in ("", GUESSED) else value for value in values]
+
+class _Quiet:
+    """Takes a cancel from the job's feedback, and says nothing to it."""
+
+    def __init__(self, feedback: QgsProcessingFeedback) -> None:
+        self.isCanceled = feedback.isCanceled
+
+    def setProgress(self, percent: float) -> None:
+        """A short question beside the job has no progress of its own."""
+
+    def pushInfo(self, text: str) -> None:
+        """Nor stages."""
 
 
-TEMPORARY = QgsProcessing.TEMPORARY_OUTPUT
+class _PostProcessor(QgsProcessingLayerPostProcessorInterface):
+    """Runs on the main thread once a result is in the project."""
+
+    # QGIS holds no Python reference: without one the processor silently never runs. More than any run has outputs.
+    _kept: deque[_PostProcessor] = deque(maxlen=64)
+
+    def __init__(self, finish: Finish) -> None:
+        super().__init__()
+        self._finish = finish
+
+    @classmethod
+    def keep(cls, finish: Finish) -> _PostProcessor:
+        processor = cls(finish)
+        cls._kept.append(processor)
+        return processor
+
+    def postProcessLayer(self, layer, context, feedback) -> None:
+        self._finish(layer, context.project())
+        layer.triggerRepaint()

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 from qgis.core import (
     Qgis,
+    QgsMapLayer,
+    QgsProcessingOutputNumber,
     QgsProcessingParameterEnum,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterVectorDestination,
+    QgsProcessingUtils,
+    QgsProject,
 )
 
-from ..protocol.requests import DetectChange
-from .base import SkySenseAlgorithm
+from ..layers.results import add_dates, change_title, finish_changes, finish_mask, finish_score, hide
+from ..layers.vectors import convert
+from ..protocol.requests import ChangeWritten, DetectChange
+from .scene import SceneAlgorithm
 
 METHODS = ("auto", "change-vector", "log-ratio", "deep-features")
 
 
-class DetectChangeAlgorithm(SkySenseAlgorithm):
+class DetectChangeAlgorithm(SceneAlgorithm):
     NAME = "detect_change"
     LABEL = "Detect change between dates"
     ICON = "change.svg"
+    TAGS = ("difference", "before", "after", "monitoring", "deforestation", "damage", "flood", "sentinel")
     HELP = (
         "Compares two dated scenes of one place. Gives a score for every pixel, the pixels that changed by a threshold "
         "found from the scene itself, and polygons with both dates, area and score. Everything that differs counts as "
@@ -30,7 +37,10 @@ class DetectChangeAlgorithm(SkySenseAlgorithm):
         self.add_scene("BEFORE", "Layers before")
         self.add_scene("AFTER", "Layers after")
         self.add_extent()
-        self.addParameter(QgsProcessingParameterEnum("METHOD", self.tr("Method"), list(METHODS), defaultValue=0))
+        labels = ["Recommended for the sensor", "Change vector", "Log-ratio (radar)", "Deep features"]
+        self.addParameter(
+            QgsProcessingParameterEnum("METHOD", self.tr("Method"), [self.tr(label) for label in labels], defaultValue=0)
+        )
         double = Qgis.ProcessingNumberParameterType.Double
         self.addParameter(
             QgsProcessingParameterNumber("THRESHOLD", self.tr("Threshold (empty: found automatically)"), double, optional=True)
@@ -38,6 +48,7 @@ class DetectChangeAlgorithm(SkySenseAlgorithm):
         self.addParameter(
             QgsProcessingParameterNumber("MINIMUM_AREA", self.tr("Smallest area in square metres"), double, 0.0, minValue=0.0)
         )
+        self.add_encoder()
         self.add_device()
         self.addParameter(QgsProcessingParameterRasterDestination("SCORE", self.tr("Change score")))
         self.addParameter(QgsProcessingParameterRasterDestination("MASK", self.tr("Changed pixels"), optional=True))
@@ -46,22 +57,29 @@ class DetectChangeAlgorithm(SkySenseAlgorithm):
                 "POLYGONS", self.tr("Changed areas"), Qgis.ProcessingSourceType.VectorPolygon, optional=True
             )
         )
+        self.addOutput(QgsProcessingOutputNumber("THRESHOLD_USED", self.tr("Threshold used")))
+        self.addOutput(QgsProcessingOutputNumber("CHANGED_SHARE", self.tr("Share of pixels that changed")))
 
-    def processAlgorithm(self, parameters, context, feedback) -> dict:
+    def request(self, parameters, context, feedback) -> DetectChange:
         extent = self.extent(parameters, context)
-        given = parameters.get("THRESHOLD") not in (None, "")
-        request = DetectChange(
+        self.polygons = self.output(parameters, "POLYGONS", context)
+        draft = self.polygons
+        if draft and not draft.lower().endswith(".gpkg"):  # the engine writes GeoPackages
+            draft = QgsProcessingUtils.generateTempFilename("changes.gpkg", context)
+        return DetectChange(
             before=self.scene("BEFORE", parameters, context, feedback, extent),
             after=self.scene("AFTER", parameters, context, feedback, extent),
             score_path=self.output(parameters, "SCORE", context),
             mask_path=self.output(parameters, "MASK", context),
-            polygons_path=self.output(parameters, "POLYGONS", context),
+            polygons_path=draft,
             method=METHODS[self.parameterAsEnum(parameters, "METHOD", context)],
-            threshold=self.parameterAsDouble(parameters, "THRESHOLD", context) if given else None,
+            encoder=self.parameterAsString(parameters, "ENCODER", context),
+            threshold=self.number(parameters, "THRESHOLD", context),
             minimum_area_m2=self.parameterAsDouble(parameters, "MINIMUM_AREA", context),
-            device=self.device(parameters, context),
+            device=self.parameterAsString(parameters, "DEVICE", context),
         )
-        written = self.ask(request, feedback)
+
+    def results(self, written: ChangeWritten, parameters, context, feedback) -> dict:
         for warning in written.warnings:
             feedback.pushWarning(warning)
         feedback.pushInfo(
@@ -69,5 +87,32 @@ class DetectChangeAlgorithm(SkySenseAlgorithm):
                 written.method, written.threshold, 100 * written.changed_share
             )
         )
-        results = {"SCORE": written.score_path, "MASK": written.mask_path, "POLYGONS": written.polygons_path}
-        return {name: path for name, path in results.items() if path}
+        if self.polygons and self.polygons != written.polygons_path:
+            convert(written.polygons_path, self.polygons, context.transformContext())
+        self.finish(
+            change_title(written),
+            (self.polygons, lambda layer, project: finish_changes(layer, written)),
+            (written.mask_path, lambda layer, project: self._finish_mask(layer, project, written)),
+            (written.score_path, lambda layer, project: self._finish_score(layer, project, written)),
+        )
+        paths = {"SCORE": written.score_path, "MASK": written.mask_path, "POLYGONS": self.polygons}
+        return {
+            **{name: path for name, path in paths.items() if path},
+            "THRESHOLD_USED": written.threshold,
+            "CHANGED_SHARE": written.changed_share,
+        }
+
+    def _finish_mask(self, layer: QgsMapLayer, project: QgsProject, written: ChangeWritten) -> None:
+        finish_mask(layer, written)
+        if self.polygons:
+            hide(layer, project)
+
+    def _finish_score(self, layer: QgsMapLayer, project: QgsProject, written: ChangeWritten) -> None:
+        """The score lies lowest of the results; under it come the layers of both dates."""
+        finish_score(layer, written)
+        if self.polygons or written.mask_path:
+            hide(layer, project)
+        node = project.layerTreeRoot().findLayer(layer.id())
+        if node is not None:
+            before, after = ([entry.layer_id for entry in self.inputs[name]] for name in ("BEFORE", "AFTER"))
+            add_dates(project, node.parent(), written, before, after)

@@ -40,5 +40,12 @@ class SkySenseProvider(QgsProcessingProvider):
     def versionInfo(self) -> str:
         return version()
 
+    def supportedOutputRasterLayerExtensions(self) -> list[str]:
+        """The engine writes Cloud-Optimised GeoTIFFs."""
+        return ["tif", "tiff"]
+
+    def supportsNonFileBasedOutput(self) -> bool:
+        return False
+
     def icon(self) -> QIcon:
         return QIcon(str(RESOURCES / "icons" / "skysense.svg"))

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from qgis.core import (
     Qgis,
+    QgsProcessingException,
+    QgsProcessingOutputNumber,
     QgsProcessingParameterEnum,
     QgsProcessingParameterField,
     QgsProcessingParameterFileDestination,
@@ -15,22 +17,26 @@ from qgis.core import (
 )
 
 from ..layers.labels import labels_file
-from ..protocol.requests import TrainSegmentation
-from .base import SkySenseAlgorithm
+from ..layers.sources import LayerError
+from ..protocol.requests import ModelTrained, TrainSegmentation
+from .scene import SceneAlgorithm
 
 TUNE = ("head", "last-blocks", "all")
+SUFFIX = ".safetensors"
 
 
-class TrainSegmentationAlgorithm(SkySenseAlgorithm):
+class TrainSegmentationAlgorithm(SceneAlgorithm):
     NAME = "train_segmentation"
     LABEL = "Train a segmentation"
     ICON = "train.svg"
+    TAGS = ("fine-tune", "classification", "land cover", "labels", "deep learning", "supervised")
     HELP = (
         "Learns your classes from polygons drawn on a scene. Whole blocks of the scene are kept apart to measure the "
         "accuracy, which the model's card tells. Tuning the head alone takes about a minute on a laptop."
     )
 
     def initAlgorithm(self, configuration=None) -> None:
+        integer, double = Qgis.ProcessingNumberParameterType.Integer, Qgis.ProcessingNumberParameterType.Double
         self.add_scene("LAYERS", "Layers of one place")
         self.addParameter(
             QgsProcessingParameterVectorLayer("LABELS", self.tr("Labelled polygons"), [Qgis.ProcessingSourceType.VectorPolygon])
@@ -38,42 +44,65 @@ class TrainSegmentationAlgorithm(SkySenseAlgorithm):
         self.addParameter(QgsProcessingParameterField("CLASS_FIELD", self.tr("Class field"), parentLayerParameterName="LABELS"))
         self.add_extent()
         self.addParameter(QgsProcessingParameterString("NAME", self.tr("Name of the model"), optional=True))
+        labels = ["Head only", "Last blocks too", "Everything"]
         self.addParameter(
-            QgsProcessingParameterEnum(
-                "TUNE", self.tr("What is trained"), [self.tr("Head only"), self.tr("Last blocks too"), self.tr("Everything")],
-                defaultValue=0,
+            QgsProcessingParameterEnum("TUNE", self.tr("What is trained"), [self.tr(label) for label in labels], defaultValue=0)
+        )
+        self.addParameter(QgsProcessingParameterNumber("STEPS", self.tr("Steps"), integer, 300, minValue=1))
+        for name, text, kind, default, least, most in (
+            ("BATCH", "Batch (halved when memory runs out)", integer, 8, 1, 1024),
+            ("LEARNING_RATE", "Learning rate", double, 1e-3, 1e-7, 1.0),
+            ("VALIDATION_SHARE", "Share of the blocks kept apart to measure the accuracy", double, 0.25, 0.05, 0.9),
+            ("SEED", "Seed", integer, 0, 0, 2**31 - 1),
+        ):
+            self.add_advanced(
+                QgsProcessingParameterNumber(name, self.tr(text), kind, default, minValue=least, maxValue=most)
             )
-        )  # fmt: skip
-        self.addParameter(QgsProcessingParameterNumber("STEPS", self.tr("Steps"), defaultValue=300, minValue=1))
-        self.add_advanced(QgsProcessingParameterNumber("BATCH", self.tr("Batch"), defaultValue=8, minValue=1))
-        self.add_advanced(QgsProcessingParameterNumber("SEED", self.tr("Seed"), defaultValue=0, minValue=0))
+        self.add_encoder()
         self.add_device()
         self.addParameter(
-            QgsProcessingParameterFileDestination("MODEL", self.tr("Model"), self.tr("Models (*.safetensors)"))
+            QgsProcessingParameterFileDestination("MODEL", self.tr("Model"), self.tr("Models") + f" (*{SUFFIX})")
         )
+        self.addOutput(QgsProcessingOutputNumber("MEAN_IOU", self.tr("Mean IoU on the blocks kept apart")))
 
     def prepareAlgorithm(self, parameters, context, feedback) -> bool:
-        super().prepareAlgorithm(parameters, context, feedback)
-        layer = self.parameterAsVectorLayer(parameters, "LABELS", context)
-        self.labels_path, self.labels_layer = labels_file(layer, context)
+        if not super().prepareAlgorithm(parameters, context, feedback):
+            return False
+        try:
+            layer = self.parameterAsVectorLayer(parameters, "LABELS", context)
+            self.labels_path, self.labels_layer = labels_file(layer, context)
+        except LayerError as error:
+            raise QgsProcessingException(str(error)) from None
         return True
 
-    def processAlgorithm(self, parameters, context, feedback) -> dict:
+    def request(self, parameters, context, feedback) -> TrainSegmentation:
         path = self.parameterAsFileOutput(parameters, "MODEL", context)
-        request = TrainSegmentation(
+        if not path.lower().endswith(SUFFIX):
+            path += SUFFIX
+        self.made = TrainSegmentation(
             scene=self.scene("LAYERS", parameters, context, feedback, self.extent(parameters, context)),
             labels_path=self.labels_path,
             labels_layer=self.labels_layer,
             class_field=self.parameterAsString(parameters, "CLASS_FIELD", context),
             model_path=path,
             name=self.parameterAsString(parameters, "NAME", context) or Path(path).stem,
+            encoder=self.parameterAsString(parameters, "ENCODER", context),
             tune=TUNE[self.parameterAsEnum(parameters, "TUNE", context)],
             steps=self.parameterAsInt(parameters, "STEPS", context),
             batch=self.parameterAsInt(parameters, "BATCH", context),
+            learning_rate=self.parameterAsDouble(parameters, "LEARNING_RATE", context),
+            validation_share=self.parameterAsDouble(parameters, "VALIDATION_SHARE", context),
             seed=self.parameterAsInt(parameters, "SEED", context),
-            device=self.device(parameters, context),
+            device=self.parameterAsString(parameters, "DEVICE", context),
         )
-        trained = self.ask(request, feedback)
-        if trained.card.mean_iou is not None:
-            feedback.pushInfo(self.tr("Mean IoU {:.2f} on held-out blocks.").format(trained.card.mean_iou))
-        return {"MODEL": path}
+        return self.made
+
+    def results(self, written: ModelTrained, parameters, context, feedback) -> dict:
+        results = {"MODEL": self.made.model_path}
+        if written.card.mean_iou is not None:
+            feedback.pushInfo(self.tr("Mean IoU {:.2f} on held-out blocks.").format(written.card.mean_iou))
+            results["MEAN_IOU"] = written.card.mean_iou
+        for entry in written.card.accuracy:
+            if entry.iou is not None:
+                feedback.pushInfo(self.tr("{}: IoU {:.2f}").format(entry.name, entry.iou))
+        return results

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from qgis.core import (
     Qgis,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
     QgsCoordinateTransformContext,
     QgsCsException,
+    QgsFeature,
     QgsGeometry,
     QgsMapLayer,
     QgsRectangle,
@@ -68,12 +71,21 @@ def extent_of_polygons(layer: QgsVectorLayer) -> Extent:
         LayerError: it holds no polygons.
     """
     features = layer.getSelectedFeatures() if layer.selectedFeatureCount() else layer.getFeatures()
+    return extent_of_features(features, layer.crs(), layer.name())
+
+
+def extent_of_features(features: Iterable[QgsFeature], crs: QgsCoordinateReferenceSystem, name: str) -> Extent:
+    """The union of polygons and the rectangle around it.
+
+    Raises:
+        LayerError: there are no polygons.
+    """
     shapes = [feature.geometry().makeValid() for feature in features if feature.hasGeometry()]
     union = QgsGeometry.unaryUnion(shapes) if shapes else QgsGeometry()
     if union.isEmpty() or union.type() != Qgis.GeometryType.Polygon:
-        raise LayerError(f"{layer.name()} holds no polygons. Choose a layer with polygons around the area to work in.")
+        raise LayerError(f"{name} holds no polygons. Choose a layer with polygons around the area to work in.")
     union.convertToMultiType()
-    return extent_from_rectangle(union.boundingBox(), layer.crs(), union.asWkt())
+    return extent_from_rectangle(union.boundingBox(), crs, union.asWkt())
 
 
 def transformed_box(

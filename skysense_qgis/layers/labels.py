@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from qgis.core import (
+    Qgis,
     QgsProcessingContext,
-    QgsProcessingException,
     QgsProcessingUtils,
     QgsProviderRegistry,
     QgsVectorFileWriter,
     QgsVectorLayer,
 )
 
+from .sources import LayerError
+
 
 def labels_file(layer: QgsVectorLayer, context: QgsProcessingContext | None = None) -> tuple[str, str | None]:
-    """Path and layer name. Layers that are no file, filtered or being edited are saved as they are now."""
-    if layer.providerType() == "ogr" and not layer.subsetString() and not (layer.isEditable() and layer.isModified()):
+    """Path and layer name. Layers that are no file, filtered, edited or with joined fields are saved as they are now.
+
+    Raises:
+        LayerError: it cannot be saved.
+    """
+    changed = layer.subsetString() or layer.isModified() or any(
+        layer.fields().fieldOrigin(i) != Qgis.FieldOrigin.Provider for i in range(layer.fields().count())
+    )
+    if layer.providerType() == "ogr" and not changed:
         parts = QgsProviderRegistry.instance().decodeUri("ogr", layer.source())
         path = str(parts.get("path", ""))
         if path and not path.startswith("/vsi"):
@@ -27,5 +36,5 @@ def labels_file(layer: QgsVectorLayer, context: QgsProcessingContext | None = No
     transform_context = context.transformContext() if context is not None else layer.transformContext()
     error, message, _, _ = QgsVectorFileWriter.writeAsVectorFormatV3(layer, path, transform_context, options)
     if error != QgsVectorFileWriter.WriterError.NoError:
-        raise QgsProcessingException(f"The polygons cannot be saved for the engine: {message}.")
+        raise LayerError(f"{layer.name()} cannot be saved for the engine: {message}. Check free space.")
     return path, "labels"

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from qgis.core import (
-    NULL,
+    QgsCoordinateTransformContext,
     QgsFeature,
     QgsFeatureSource,
     QgsField,
     QgsFields,
-    QgsProcessingContext,
-    QgsProcessingException,
-    QgsVectorFileWriter,
-    QgsVectorLayer,
-    QgsWkbTypes,
 )
 from qgis.PyQt.QtCore import QMetaType
 
 from ..protocol.requests import PointPrompt
+from .sources import LayerError
+from .vectors import open_polygons, write_polygons
 
 AGAINST = {"0", "false", "no", "n", "negative", "-1", "-"}
-OWN = ("object_id", "clicks", "area_m2", "source")
+_OWN = (
+    ("object_id", QMetaType.Type.LongLong),
+    ("clicks", QMetaType.Type.Int),
+    ("area_m2", QMetaType.Type.Double),
+    ("class", QMetaType.Type.QString),
+    ("source", QMetaType.Type.QString),
+    ("date", QMetaType.Type.QString),
+)
 
 
 def points_of(source: QgsFeatureSource, object_field: str = "", positive_field: str = "") -> tuple[PointPrompt, ...]:
-    """Every point, in the order of the layer."""
+    """Every point, in the order of the layer and in its coordinates.
+
+    Raises:
+        LayerError: a field that names no object.
+    """
     prompts = []
     for feature in source.getFeatures():
         if not feature.hasGeometry():
@@ -43,7 +53,7 @@ def object_number(feature: QgsFeature, object_field: str) -> int:
     try:
         return int(value)
     except (TypeError, ValueError):
-        raise QgsProcessingException(
+        raise LayerError(
             f"The field {object_field} of a point is {value!r}, a whole number was expected. Choose a number field."
         ) from None
 
@@ -53,40 +63,48 @@ def join_attributes(
     layer_name: str,
     source: QgsFeatureSource,
     object_field: str,
+    class_field: str,
     image: str,
+    date: str | None,
     path: str,
-    context: QgsProcessingContext,
+    transforms: QgsCoordinateTransformContext,
 ) -> None:
-    """Write the polygons of `draft` to `path`, each with the attributes of its first point."""
+    """Write the engine's polygons to their place, each with the attributes of its object's first point.
+
+    Args:
+        draft: what the engine wrote, with object_id, clicks and area_m2.
+        layer_name: its layer.
+        source: the points.
+        object_field: as for `points_of`.
+        class_field: field of the points that becomes `class`; empty: a field of that name, if there is one.
+        image: name of the layer that was segmented.
+        date: its day, None where nobody knows.
+        path: file to write, in the format that its name asks for.
+        transforms: of the project.
+
+    Raises:
+        LayerError: it cannot be written.
+    """
     first: dict[int, QgsFeature] = {}
     for feature in source.getFeatures():
         first.setdefault(object_number(feature, object_field), feature)
-    polygons = QgsVectorLayer(f"{draft}|layername={layer_name}", "objects", "ogr")
-    if not polygons.isValid():
-        raise QgsProcessingException(f"The polygons that the engine wrote cannot be opened: {draft}.")
-    kept = [field for field in source.fields() if field.name().lower() not in ("fid", "ogc_fid", *OWN)]
+    names = {field.name().lower(): field.name() for field in source.fields()}
+    class_field = class_field or names.get("class", "")
+    own = {name for name, _ in _OWN}
+    kept = [field for field in source.fields() if field.name().lower() not in {"fid", "ogc_fid", *own}]
     fields = QgsFields()
-    for field in (
-        QgsField("object_id", QMetaType.Type.LongLong),
-        QgsField("clicks", QMetaType.Type.Int),
-        QgsField("area_m2", QMetaType.Type.Double),
-        QgsField("source", QMetaType.Type.QString),
-        *kept,
-    ):
+    for field in (*(QgsField(name, kind) for name, kind in _OWN), *kept):
         fields.append(field)
-    options = QgsVectorFileWriter.SaveVectorOptions()
-    options.driverName = QgsVectorFileWriter.driverForExtension(path.rsplit(".", 1)[-1]) or "GPKG"
-    writer = QgsVectorFileWriter.create(
-        path, fields, QgsWkbTypes.Type.MultiPolygon, polygons.crs(), context.transformContext(), options
-    )
-    if writer.hasError() != QgsVectorFileWriter.WriterError.NoError:
-        raise QgsProcessingException(f"The output cannot be written: {writer.errorMessage()}. Choose another file.")
-    for polygon in polygons.getFeatures():
-        point = first.get(int(polygon["object_id"]))
-        row = QgsFeature(fields)
-        row.setGeometry(polygon.geometry())
-        own = [polygon["object_id"], polygon["clicks"], polygon["area_m2"], image]
-        row.setAttributes(own + [point[field.name()] if point is not None else NULL for field in kept])
-        if not writer.addFeature(row):
-            raise QgsProcessingException(f"The output cannot be written: {writer.errorMessage()}. Choose another file.")
-    del writer
+    polygons = open_polygons(draft, layer_name)
+
+    def rows() -> Iterable[QgsFeature]:
+        for polygon in polygons.getFeatures():
+            point = first.get(int(polygon["object_id"]))
+            label = str(point[class_field]) if point is not None and class_field and point[class_field] else None
+            row = QgsFeature(fields)
+            row.setGeometry(polygon.geometry())
+            known = [polygon["object_id"], polygon["clicks"], polygon["area_m2"], label, image, date]
+            row.setAttributes(known + [point[field.name()] if point is not None else None for field in kept])
+            yield row
+
+    write_polygons(path, fields, rows(), polygons.crs(), transforms)

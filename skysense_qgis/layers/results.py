@@ -174,3 +174,10 @@ def _add(project: QgsProject, group: QgsLayerTreeGroup, layer: QgsMapLayer) -> Q
     project.addMapLayer(layer, False)
     group.addLayer(layer)
     return layer
+
+
+def hide(layer: QgsMapLayer, project: QgsProject) -> None:
+    """Uncheck a layer in the tree."""
+    node = project.layerTreeRoot().findLayer(layer.id())
+    if node is not None:
+        node.setItemVisibilityChecked(False)

@@ -20,6 +20,11 @@ def is_file_layer(layer: QgsMapLayer | None) -> bool:
     return True
 
 
+def needs_drawing(layer: QgsMapLayer | None) -> bool:
+    """Whether the layer is a picture that only QGIS can draw: WMS, XYZ, WCS, virtual, in memory."""
+    return isinstance(layer, QgsRasterLayer) and layer.providerType() != "gdal"
+
+
 def file_path(layer: QgsMapLayer | None) -> str:
     """The layer's file.
 
