@@ -79,7 +79,7 @@ def test_bands_without_names():
 
 
 def test_scaling_of_optical_products():
-    s2 = dict(labels=S2_CODES, dtype="uint16", gsd_m=10, high=4000.0)
+    s2 = {"labels": S2_CODES, "dtype": "uint16", "gsd_m": 10, "high": 4000.0}
     assert guess(facts("S2_20210101.tif", low=200, **s2)).scaling == Scaling(1e-4)
     assert guess(facts("S2_20220301.tif", low=1150, **s2)).scaling == Scaling(1e-4, -0.1)
     assert guess(facts("S2_20220301.tif", low=200, **s2)).scaling == Scaling(1e-4)  # harmonised
@@ -90,7 +90,7 @@ def test_scaling_of_optical_products():
 
 
 def test_scaling_of_radar():
-    s1 = dict(labels=("VV", "VH"), gsd_m=10)
+    s1 = {"labels": ("VV", "VH"), "gsd_m": 10}
     assert guess(facts(dtype="float32", low=-22, high=-5, **s1)).scaling == Scaling()
     assert guess(facts(dtype="int16", low=-2200, high=-500, **s1)).scaling == Scaling(0.01)
     assert guess(facts(dtype="float32", low=0.003, high=0.4, **s1)).scaling == Scaling(decibel=True)
