@@ -1,0 +1,153 @@
+"""A fine-tuned model as one .safetensors file: head, what was changed of the encoder, and the card."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from skysense.errors import ModelError, OutputError
+from skysense.models.catalog import load_encoder
+from skysense.models.weights import read_header, weights_digest
+from skysense.protocol.records import RecordError, from_plain, to_plain
+from skysense.protocol.requests import ModelCard, ModelList
+from skysense.scene.write import check_target, sync
+from skysense.training.segmenter import Segmenter
+
+FORMAT = "skysense segmentation 1"
+REMEDY = "Choose a model that was trained with this plugin, or train it again."
+
+
+def save_segmenter(segmenter: Segmenter, path: Path) -> ModelCard:
+    """Write the model, whole or not at all.
+
+    The encoder's tensors are stored only if they were trained; otherwise the file names the digest of the encoder's
+    weights.
+
+    Args:
+        segmenter: the trained model, with its card.
+        path: the file to write.
+
+    Returns:
+        The card as `load_segmenter` will show it.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    check_target(path, ())
+    card = segmenter.card
+    plain = to_plain(ModelList((replace(card, key="", path=None, digest=None),)))["models"]
+    metadata = {
+        "format": FORMAT,
+        "card": json.dumps(plain[0] if isinstance(plain, list) else plain, ensure_ascii=False, sort_keys=True),
+        "encoder": segmenter.encoder.info.key,
+        "encoder_digest": segmenter.encoder.info.digest,
+        "levels": json.dumps(segmenter.levels),
+    }
+    tensors = {name: tensor.detach().cpu().float().contiguous() for name, tensor in own_state(segmenter).items()}
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.stem[:40]}.", dir=path.parent) as folder:
+            draft = Path(folder) / "draft.safetensors"
+            save_file(tensors, draft, metadata=metadata)
+            sync(draft)
+            digest = weights_digest(draft)
+            os.replace(draft, path)
+    except (OSError, SafetensorError) as error:
+        raise OutputError(f"{path.name} cannot be written: {error}.", "Check free space and rights of the folder.") from error
+    return replace(card, key=str(path), path=str(path), digest=digest)
+
+
+def load_segmenter(path: Path | str, device: torch.device | str = "cpu") -> Segmenter:
+    """The model, in evaluation mode on the device.
+
+    Raises:
+        ModelError: damaged, of another kind, or standing on an encoder that is not the one installed.
+    """
+    path = Path(path)
+    card, metadata = _read(path)
+    encoder = load_encoder(metadata.get("encoder", ""))
+    if encoder.info.digest != metadata.get("encoder_digest"):
+        raise ModelError(
+            f"{path.name} stands on {encoder.info.label} with the weights {metadata.get('encoder_digest', '?')[:19]}, "
+            f"installed are {encoder.info.digest[:19]}.",
+            "Train the model again, or install the version of the plugin that it was trained with.",
+        )
+    levels = _levels(path, metadata, tuple(encoder.info.levels))
+    segmenter = Segmenter(encoder, levels, card)
+    for parameter in segmenter.parameters():
+        parameter.requires_grad_(False)
+    _fill(segmenter, path)
+    return segmenter.to(device).eval()
+
+
+def read_model_card(path: Path) -> ModelCard:
+    """The card of a model file; its tensors are not read.
+
+    Raises:
+        ModelError: damaged, or no fine-tuned model.
+    """
+    return _read(path)[0]
+
+
+def own_state(segmenter: Segmenter) -> dict[str, Tensor]:
+    """The tensors that make this model: scales, head, and those of the encoder that are being trained."""
+    state = {f"scales.{name}": tensor for name, tensor in segmenter.scales.state_dict().items()}
+    state |= {f"head.{name}": tensor for name, tensor in segmenter.head.state_dict().items()}
+    trained = {name for name, parameter in segmenter.encoder.named_parameters() if parameter.requires_grad}
+    return state | {f"encoder.{name}": p for name, p in segmenter.encoder.named_parameters() if name in trained}
+
+
+def _read(path: Path) -> tuple[ModelCard, dict[str, str]]:
+    _, metadata = read_header(path)
+    if metadata.get("format") != FORMAT:
+        raise ModelError(f"{path.name} is no fine-tuned segmentation model.", REMEDY)
+    try:
+        found = from_plain({"kind": "ModelList", "models": [json.loads(metadata["card"])]})
+    except (KeyError, ValueError, RecordError) as error:
+        raise ModelError(f"The card of {path.name} cannot be read: {error}.", REMEDY) from error
+    if not isinstance(found, ModelList) or len(found.models[0].classes) < 2:
+        raise ModelError(f"The card of {path.name} names no classes.", REMEDY)
+    card = replace(found.models[0], key=str(path), path=str(path), digest=weights_digest(path))
+    return card, metadata
+
+
+def _levels(path: Path, metadata: dict[str, str], known: tuple[str, ...]) -> tuple[str, ...]:
+    try:
+        levels = json.loads(metadata["levels"])
+    except (KeyError, ValueError) as error:
+        raise ModelError(f"{path.name} does not say which features it reads.", REMEDY) from error
+    if not isinstance(levels, list) or not levels or not all(level in known for level in levels):
+        raise ModelError(f"{path.name} reads features that its encoder does not have: {levels}.", REMEDY)
+    return tuple(levels)
+
+
+def _fill(segmenter: Segmenter, path: Path) -> None:
+    """Copy the file's tensors in; all of head and scales have to be there, of the encoder any."""
+    stored, _ = read_header(path)
+    state = segmenter.state_dict()
+    wanted = {name for name in state if not name.startswith("encoder.")}
+    allowed = wanted | {f"encoder.{name}" for name, _ in segmenter.encoder.named_parameters()}
+    missing, unknown = sorted(wanted - set(stored)), sorted(set(stored) - allowed)
+    if missing or unknown:
+        raise ModelError(
+            f"{path.name} does not fit its encoder and head: {len(missing)} tensors missing, {len(unknown)} unknown "
+            f"({', '.join((missing + unknown)[:3])}).",
+            REMEDY,
+        )
+    with safe_open(path, framework="pt") as file, torch.no_grad():
+        for name in stored:
+            if stored[name].shape != tuple(state[name].shape):
+                raise ModelError(
+                    f"{path.name}: {name} has shape {stored[name].shape}, the model needs {tuple(state[name].shape)}.", REMEDY
+                )
+            values = file.get_tensor(name)
+            if not torch.isfinite(values).all():
+                raise ModelError(f"{path.name}: {name} holds values that are not finite.", REMEDY)
+            state[name].copy_(values)

@@ -1,0 +1,258 @@
+"""Fine-tuning of a segmenter on the labelled crops of one scene."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from skysense.errors import DeviceError
+from skysense.objectives.supervised import IGNORE, area_cross_entropy, class_areas
+from skysense.training.checkpoint import own_state
+from skysense.training.metrics import Confusion
+from skysense.training.samples import (
+    Crop,
+    FeatureCrops,
+    PixelCrops,
+    TileReader,
+    class_pixels,
+    encode_crop,
+    fit_scales,
+)
+from skysense.training.schedule import warm_cosine
+from skysense.training.segmenter import Segmenter, to_pixels
+from skysense.training.settings import FineTuneSettings
+
+SCALE_CROPS = 16  # whose features give the scales while the encoder learns
+JUDGED_CROPS = 24  # held-out crops that a learning encoder is judged by each time
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a run stands."""
+
+    stage: str
+    done: int  # of `total` crops or steps
+    total: int
+    batch: int
+    loss: float | None = None  # after a step
+    mean_iou: float | None = None  # after a validation; None also where nothing is held out
+
+
+class FineTuning:
+    """One run, step by step; whoever drives it may stop between any two moments and keep the best so far.
+
+    Attributes:
+        best_step: steps done when the kept weights were taken; 0 before the first validation.
+        confusion: of the kept weights on the held-out pixels.
+        step: steps done.
+        batch: crops a step, less than asked for after memory ran out.
+    """
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        reader: TileReader,
+        crops: Sequence[Crop],
+        settings: FineTuneSettings,
+        device: torch.device,
+    ) -> None:
+        self.segmenter, self.settings, self.device = segmenter.to(device), settings, device
+        self._reader, self._crops = reader, list(crops)
+        self._held_out = [crop for crop in crops if (crop.held_out != IGNORE).any()]
+        self._best: dict[str, Tensor] = {}
+        self.best_step, self.step, self.batch = 0, 0, settings.batch
+        self.confusion: Confusion | None = None
+        choose_trainable(segmenter, settings.tune)
+
+    def run(self) -> Iterator[Moment]:
+        """Encode, then learn; validate now and then and keep the best.
+
+        Raises:
+            DeviceError: not even one crop fits into memory.
+        """
+        settings, segmenter = self.settings, self.segmenter
+        random = np.random.default_rng(settings.seed)
+        torch.manual_seed(settings.seed)  # dropout
+
+        frozen = settings.tune == "head"
+        features: list[dict[str, Tensor]] = []
+        encoded = self._crops if frozen else self._crops[:SCALE_CROPS]
+        for crop in encoded:
+            features.append(self._encode(crop))
+            yield Moment("Encoding crops", len(features), len(encoded), self.batch)
+        fit_scales(segmenter, features)
+
+        data = FeatureCrops(features, self._crops) if frozen else PixelCrops(self._reader, self._crops)
+        kept = dict(zip(map(id, self._crops), features)) if frozen else {}
+        chances, weights = balance(class_pixels(self._crops, len(segmenter.classes)))
+        optimizer = self._optimizer()
+        every = max(1, settings.steps // settings.validations)
+        for step in range(settings.steps):
+            share = warm_cosine(step, settings.steps, max(1, round(settings.warmup_share * settings.steps)))
+            for group in optimizer.param_groups:
+                group["lr"] = share * group["full_rate"]
+            loss = self._learn(data, optimizer, chances, weights.to(self.device), random)
+            self.step = step + 1
+            yield Moment("Training", self.step, settings.steps, self.batch, loss=loss)
+            if self.step % every == 0 or self.step == settings.steps:
+                confusion = yield from self._validate(kept)
+                self._keep_if_best(confusion)
+                yield Moment("Training", self.step, settings.steps, self.batch, mean_iou=confusion.mean_iou())
+
+    def restore_best(self) -> None:
+        """Put the kept weights back."""
+        state = own_state(self.segmenter)
+        with torch.no_grad():
+            for name, values in self._best.items():
+                state[name].copy_(values)
+
+    # -- one step ----------------------------------------------------------------------------------------------------
+    def _learn(
+        self,
+        data: FeatureCrops | PixelCrops,
+        optimizer: torch.optim.Optimizer,
+        chances: NDArray[np.float64],
+        weights: Tensor,
+        random: np.random.Generator,
+    ) -> float:
+        """One step, with half the batch each time that memory runs out."""
+        while True:
+            indices = choose_crops(chances, self.batch, random)
+            try:
+                return self._step(data, indices, optimizer, weights, random)
+            except (RuntimeError, MemoryError) as error:
+                if not ran_out_of_memory(error):
+                    raise
+            # Outside of `except`: there the error still holds all tensors of the failed step.
+            optimizer.zero_grad(set_to_none=True)
+            self._free()
+            if self.batch == 1:
+                raise _no_memory(self.device)
+            self.batch //= 2
+
+    def _step(
+        self,
+        data: FeatureCrops | PixelCrops,
+        indices: Sequence[int],
+        optimizer: torch.optim.Optimizer,
+        weights: Tensor,
+        random: np.random.Generator,
+    ) -> float:
+        self.segmenter.train()
+        if isinstance(data, FeatureCrops):
+            features, labels = data.batch(indices, random)
+            maps = {name: level.to(self.device) for name, level in features.items()}
+        else:
+            batch, labels = data.batch(indices, random)
+            maps = self.segmenter.encode(batch.to(self.device))
+        logits = self.segmenter.classify(maps)  # (B, K, h, w)
+        stride = labels.shape[-1] // logits.shape[-1]
+        areas = class_areas(labels.to(self.device), logits.shape[1], stride)
+        loss = area_cross_entropy(logits, areas, weights)
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_([p for p in self.segmenter.parameters() if p.requires_grad], self.settings.gradient_norm)
+        optimizer.step()
+        return float(loss.detach())
+
+    def _optimizer(self) -> torch.optim.Optimizer:
+        rate, share = self.settings.learning_rate, self.settings.encoder_rate_share
+        encoder = [p for p in self.segmenter.encoder.parameters() if p.requires_grad]
+        groups = [{"params": list(self.segmenter.head.parameters()), "full_rate": rate}]
+        if encoder:
+            groups.append({"params": encoder, "full_rate": share * rate})
+        return torch.optim.AdamW(groups, lr=rate, weight_decay=self.settings.weight_decay)
+
+    # -- validation --------------------------------------------------------------------------------------------------
+    def _validate(self, kept: dict[int, dict[str, Tensor]]) -> Generator[Moment, None, Confusion]:
+        """Confusion over the held-out pixels, from features with the context that applying gives them."""
+        self.segmenter.eval()
+        confusion = Confusion.of(len(self.segmenter.classes))
+        crops = self._held_out if kept else self._held_out[:JUDGED_CROPS]
+        for crop in crops:
+            features = kept[id(crop)] if kept else self._encode(crop)
+            maps = {name: level[None].to(self.device) for name, level in features.items()}
+            with torch.inference_mode():
+                logits = self.segmenter.classify(maps)
+                stride = crop.window.height // logits.shape[-2]
+                predicted = to_pixels(logits, stride, crop.held_out.shape)[0].argmax(dim=0)
+            confusion.add(crop.held_out, predicted.cpu().numpy())
+            yield Moment("Validating", self.step, self.settings.steps, self.batch)
+        return confusion
+
+    def _keep_if_best(self, confusion: Confusion) -> None:
+        """Without held-out pixels the latest counts as best."""
+        new, old = confusion.mean_iou(), None if self.confusion is None else self.confusion.mean_iou()
+        if new is None or old is None or new > old:
+            self._best = {name: tensor.detach().clone() for name, tensor in own_state(self.segmenter).items()}
+            self.best_step, self.confusion = self.step, confusion
+
+    def _encode(self, crop: Crop) -> dict[str, Tensor]:
+        try:
+            return encode_crop(self.segmenter, self._reader, crop, self.device)
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out_of_memory(error):
+                raise
+        raise _no_memory(self.device)
+
+    def _free(self) -> None:
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+
+def choose_trainable(segmenter: Segmenter, tune: str) -> None:
+    """Which parameters learn. Prototypes and batch statistics are buffers: they stay in each mode."""
+    for parameter in segmenter.encoder.parameters():
+        parameter.requires_grad_(tune == "all")
+    if tune == "last-blocks":
+        for block in segmenter.encoder.last_blocks():
+            for parameter in block.parameters():
+                parameter.requires_grad_(True)
+
+
+def balance(pixels: NDArray[np.int64]) -> tuple[NDArray[np.float64], Tensor]:
+    """How often crops are drawn and how much classes weigh, so that rare classes are learnt too.
+
+    Args:
+        pixels: training pixels (N, K) of each class in each crop.
+
+    Returns:
+        Chances (K', N) of the crops for each class that is there: a class is drawn first, then a crop in proportion
+        to the pixels it holds of it. And weights (K,): the crops drawn already hold more of rare classes, so that one
+        over the root of the frequency is enough; their mean over the classes that are there is 1.
+    """
+    total = pixels.sum(axis=0)
+    there = total > 0
+    chances = (pixels[:, there] / total[there]).T
+    weights = np.ones(len(total))
+    weights[there] = 1 / np.sqrt(total[there] / total.sum())
+    weights[there] /= weights[there].mean()
+    return chances, torch.from_numpy(weights).float()
+
+
+def choose_crops(chances: NDArray[np.float64], count: int, random: np.random.Generator) -> list[int]:
+    """Indices of the crops of one step."""
+    classes = random.integers(len(chances), size=count)
+    return [int(random.choice(chances.shape[1], p=chances[index])) for index in classes]
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """PyTorch has a class of its own for GPUs only; the CPU's allocator raises a plain RuntimeError."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    text = str(error)
+    return any(words in text for words in ("out of memory", "can't allocate memory", "not enough memory"))
+
+
+def _no_memory(device: torch.device) -> DeviceError:
+    return DeviceError(
+        f"One crop does not fit into the free memory of the {device.type} device.",
+        "Close other programs, choose smaller crops, fewer dates, or another device.",
+    )
