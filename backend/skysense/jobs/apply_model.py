@@ -50,7 +50,7 @@ def run(request: ApplyModel, report: Report) -> LabelMapWritten:
     facts = {**scene_facts(request.scene), "model": request.model_path, "model_digest": segmenter.card.digest}
     inputs = [*inputs_of(request.scene), request.model_path]
     with SceneReader(request.scene) as scene, ExitStack() as stack:
-        tiles = SceneTiles(scene, segmenter.encoder.info)
+        tiles = SceneTiles(scene, segmenter.info)
         tiling = tiles.tiling(request.tile_px)
         legend = {entry.value: _rgba(entry.colour) for entry in segmenter.classes}
         output = stack.enter_context(
