@@ -24,7 +24,7 @@ from qgis.PyQt.QtCore import QThread
 
 from ..layers.dates import date_of_layer
 from ..layers.drawing import draw_and_wait, sheet_for
-from ..layers.extents import extent_from_rectangle, extent_of_features, transformed_box
+from ..layers.extents import crs_from_text, extent_from_rectangle, extent_of_features, transformed_box
 from ..layers.sources import LayerError, file_path, needs_drawing
 from ..protocol.requests import RasterDescription
 from ..protocol.scene_source import Extent, SceneSource
@@ -166,12 +166,12 @@ class SceneAlgorithm(SkySenseAlgorithm):
         """Where a layer is drawn and at which pixel size: as the files beside it, or as the user says."""
         pixel = self.number(parameters, "PIXEL_SIZE", context)
         if reference is not None:
-            crs = QgsCoordinateReferenceSystem.fromUserInput(reference.crs)
+            crs = crs_from_text(reference.crs)
             a, _, west, _, e, north = reference.transform
             box = QgsRectangle(west, north + e * reference.height, west + a * reference.width, north)
             if extent is not None:
                 wanted = QgsRectangle(extent.west, extent.south, extent.east, extent.north)
-                wanted_crs = QgsCoordinateReferenceSystem.fromUserInput(extent.crs)
+                wanted_crs = crs_from_text(extent.crs)
                 box = box.intersect(transformed_box(wanted, wanted_crs, crs, context.transformContext()))
             return extent_from_rectangle(box, crs), pixel or abs(a)
         if extent is None or not pixel:

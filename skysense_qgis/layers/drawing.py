@@ -22,6 +22,7 @@ from qgis.PyQt.QtCore import QObject, QSize, Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor, QImage, QPainter
 
 from ..protocol.scene_source import Extent
+from .extents import crs_from_text
 from .sources import LayerError
 
 BLOCK_PX = 1024
@@ -57,7 +58,7 @@ def sheet_for(extent: Extent, pixel: float) -> Sheet:
     Raises:
         LayerError: no CRS, no area, or more pixels than can be asked of a service.
     """
-    crs = QgsCoordinateReferenceSystem.fromUserInput(extent.crs)
+    crs = crs_from_text(extent.crs)
     if not crs.isValid() or pixel <= 0:
         raise LayerError("A layer that QGIS draws needs an extent with a CRS and a pixel size above zero.")
     width, height = ceil((extent.east - extent.west) / pixel - 1e-6), ceil((extent.north - extent.south) / pixel - 1e-6)

@@ -28,6 +28,14 @@ def crs_text(crs: QgsCoordinateReferenceSystem) -> str:
     return crs.authid() or crs.toWkt(Qgis.CrsWktVariant.Preferred)
 
 
+def crs_from_text(text: str) -> QgsCoordinateReferenceSystem:
+    """What `crs_text` gave, or the engine."""
+    crs = QgsCoordinateReferenceSystem()
+    if text:
+        crs.createFromUserInput(text)
+    return crs
+
+
 def extent_from_rectangle(
     rectangle: QgsRectangle, crs: QgsCoordinateReferenceSystem, polygon_wkt: str | None = None
 ) -> Extent:

@@ -102,7 +102,7 @@ def with_bands(row: SceneRow, text: str, sensor: str, count: int) -> SceneRow:
         known = next((known for known in names if known.lower() == name.lower()), None)
         if known is None:
             raise LayerError(f"{SENSORS[sensor].label} has no band “{name}”. Its bands are {', '.join(names)}.")
-        if not number.isdigit() or not 1 <= int(number) <= count:
+        if not number.isdecimal() or not 1 <= int(number) <= count:
             raise LayerError(f"“{part}” names no band of the file. Write {known}= and a number from 1 to {count}.")
         if known in bands:
             raise LayerError(f"The band {known} stands there twice. Name each band once.")

@@ -29,11 +29,15 @@ OUTLINE = "#f28f1c"
 def style_score(layer: QgsRasterLayer, threshold: float) -> None:
     """A change score: dark below the threshold, glowing above it."""
     ramp = QgsStyle.defaultStyle().colorRamp("Inferno")
-    shader = QgsColorRampShader(0.0, max(2.0 * threshold, 1e-6), ramp, Qgis.ShaderInterpolationMethod.Linear)
+    most = max(2.0 * threshold, 1e-6)
+    shader = QgsColorRampShader(0.0, most, ramp, Qgis.ShaderInterpolationMethod.Linear)
     shader.classifyColorRamp(9)
     raster_shader = QgsRasterShader()
     raster_shader.setRasterShaderFunction(shader)
-    layer.setRenderer(QgsSingleBandPseudoColorRenderer(layer.dataProvider(), 1, raster_shader))
+    renderer = QgsSingleBandPseudoColorRenderer(layer.dataProvider(), 1, raster_shader)
+    renderer.setClassificationMin(0.0)
+    renderer.setClassificationMax(most)
+    layer.setRenderer(renderer)
 
 
 def style_mask(layer: QgsRasterLayer, label: str) -> None:

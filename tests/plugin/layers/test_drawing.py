@@ -1,0 +1,112 @@
+"""Layers without a file become GeoTIFFs."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from osgeo import gdal
+from qgis.core import QgsProcessingFeedback, QgsProject
+
+from skysense_qgis.layers import drawing
+from skysense_qgis.layers.drawing import LayerDrawing, draw_and_wait, sheet_for
+from skysense_qgis.layers.sources import LayerError
+from skysense_qgis.protocol.scene_source import Extent
+
+WORLD = 20037508.342789244
+WHOLE = Extent("EPSG:3857", -WORLD, -WORLD, WORLD, WORLD)
+ZOOM_1 = 2 * WORLD / 512
+
+
+def transforms():
+    return QgsProject.instance().transformContext()
+
+
+def check_quarters(path) -> None:
+    """Red, green and blue quarters, and nothing in the south-east."""
+    file = gdal.Open(str(path))
+    values = file.ReadAsArray()
+    mask = file.GetRasterBand(1).GetMaskBand().ReadAsArray() > 0
+    size = file.RasterXSize
+    quarter = size // 4
+    at = [(quarter, quarter), (quarter, 3 * quarter), (3 * quarter, quarter)]
+    assert [tuple(values[:, row, column]) for row, column in at] == [(255, 0, 0), (0, 255, 0), (0, 0, 255)]
+    assert all(mask[row, column] for row, column in at) and not mask[3 * quarter, 3 * quarter]
+    assert file.GetGeoTransform() == pytest.approx((-WORLD, 2 * WORLD / size, 0, WORLD, 0, -2 * WORLD / size))
+    assert file.GetSpatialRef().GetAuthorityCode(None) == "3857"
+
+
+def test_a_sheet_has_whole_pixels_and_blocks_that_cover_it(monkeypatch):
+    sheet = sheet_for(Extent("EPSG:32636", 100.0, 0.0, 125.0, 10.0), 2.0)
+    assert (sheet.width, sheet.height, sheet.west, sheet.north) == (13, 5, 100.0, 10.0)
+    monkeypatch.setattr(drawing, "BLOCK_PX", 4)
+    seen = np.zeros((5, 13), int)
+    for column, row, width, height in sheet.blocks():
+        seen[row : row + height, column : column + width] += 1
+    assert (seen == 1).all()
+    box = sheet.rectangle(4, 4, 4, 1)
+    assert (box.xMinimum(), box.yMaximum(), box.width(), box.height()) == (108.0, 2.0, 8.0, 2.0)
+
+
+@pytest.mark.parametrize(
+    ("extent", "pixel", "remedy"),
+    [
+        (Extent("", 0, 0, 1, 1), 0.1, "extent with a CRS"),
+        (Extent("EPSG:3857", 0, 0, 1, 1), 0.0, "pixel size above zero"),
+        (Extent("EPSG:3857", 0, 0, 0, 1), 0.1, "larger rectangle"),
+        (WHOLE, 1.0, "smaller extent or larger pixels"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(qgis_app, extent, pixel, remedy):
+    with pytest.raises(LayerError, match=remedy):
+        sheet_for(extent, pixel)
+
+
+def test_tiles_are_drawn_beside_the_event_loop_and_what_is_missing_counts_as_no_data(tiles, tmp_path, wait):
+    path = tmp_path / "drawn.tif"
+    job = LayerDrawing(tiles, sheet_for(WHOLE, ZOOM_1), path, transforms())
+    ends = []
+    job.finished.connect(lambda file, missing: ends.append((file, missing)))
+    job.failed.connect(lambda text: ends.append(text))
+    job.start()
+    assert not ends  # nothing has been waited for
+    file, missing = wait(lambda: ends)[0]
+    assert file == str(path) and missing == pytest.approx(0.25, abs=0.01)
+    check_quarters(path)
+
+
+def test_the_blocking_way_draws_the_same(tiles, tmp_path, monkeypatch):
+    monkeypatch.setattr(drawing, "BLOCK_PX", 128)
+    path = tmp_path / "drawn.tif"
+    missing = draw_and_wait(tiles, sheet_for(WHOLE, ZOOM_1), path, transforms(), QgsProcessingFeedback())
+    assert missing == pytest.approx(0.25, abs=0.01)
+    check_quarters(path)
+
+
+def test_nothing_at_all_is_an_error_and_leaves_no_file(tiles, tmp_path, wait):
+    south_east = Extent("EPSG:3857", WORLD / 2, -WORLD, WORLD, -WORLD / 2)
+    path = tmp_path / "drawn.tif"
+    with pytest.raises(LayerError, match="Nothing of tiles could be drawn"):
+        draw_and_wait(tiles, sheet_for(south_east, ZOOM_1), path, transforms(), QgsProcessingFeedback())
+    assert not path.exists()
+    job = LayerDrawing(tiles, sheet_for(south_east, ZOOM_1), path, transforms())
+    said = []
+    job.failed.connect(said.append)
+    job.start()
+    assert "Nothing of tiles" in wait(lambda: said)[0] and not path.exists()
+
+
+def test_cancelling_leaves_no_file(tiles, tmp_path, wait):
+    feedback = QgsProcessingFeedback()
+    feedback.cancel()
+    path = tmp_path / "drawn.tif"
+    with pytest.raises(LayerError, match="cancelled"):
+        draw_and_wait(tiles, sheet_for(WHOLE, ZOOM_1), path, transforms(), feedback)
+    job = LayerDrawing(tiles, sheet_for(WHOLE, ZOOM_1), path, transforms())
+    job.start()
+    job.cancel()
+    wait(lambda: not path.exists())
+
+
+def test_a_folder_that_is_not_there_is_said(tiles, tmp_path):
+    with pytest.raises(LayerError, match="cannot be written"):
+        draw_and_wait(tiles, sheet_for(WHOLE, ZOOM_1), tmp_path / "no/drawn.tif", transforms(), QgsProcessingFeedback())

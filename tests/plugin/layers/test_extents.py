@@ -1,0 +1,73 @@
+"""Where to work."""
+
+from __future__ import annotations
+
+import pytest
+from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsProject, QgsRectangle
+
+from skysense_qgis.layers.extents import (
+    crs_text,
+    extent_from_rectangle,
+    extent_of_layer,
+    extent_of_polygons,
+    extent_on_layer,
+)
+from skysense_qgis.layers.sources import LayerError
+
+WGS84 = "EPSG:4326"
+
+
+def box_of(extent) -> QgsRectangle:
+    return QgsRectangle(extent.west, extent.south, extent.east, extent.north)
+
+
+def test_a_layer_as_extent_is_its_footprint(kampala):
+    extent = extent_of_layer(kampala)
+    assert extent.crs == kampala.crs().authid() and box_of(extent) == kampala.extent()
+
+
+def test_a_crs_without_a_code_is_told_in_full_and_no_crs_is_empty():
+    own = QgsCoordinateReferenceSystem.fromProj("+proj=aeqd +lat_0=10 +lon_0=20 +datum=WGS84 +units=m")
+    assert QgsCoordinateReferenceSystem(crs_text(own)).isValid() and "Azimuthal" in crs_text(own)
+    assert crs_text(QgsCoordinateReferenceSystem()) == ""
+    assert extent_from_rectangle(QgsRectangle(0, 0, 5, 5), QgsCoordinateReferenceSystem()).crs == ""
+
+
+def test_the_map_view_is_cut_to_the_layer_in_its_own_crs(kampala):
+    context = QgsProject.instance().transformContext()
+    centre = kampala.extent().center()
+    to_degrees = QgsGeometry.fromRect(QgsRectangle(centre.x(), centre.y(), centre.x() + 500, centre.y() + 500))
+    from qgis.core import QgsCoordinateTransform
+
+    wgs84 = QgsCoordinateReferenceSystem(WGS84)
+    to_degrees.transform(QgsCoordinateTransform(kampala.crs(), wgs84, context))
+    extent = extent_on_layer(to_degrees.boundingBox(), wgs84, kampala, context)
+    assert extent.crs == kampala.crs().authid()
+    assert kampala.extent().contains(box_of(extent))
+    assert extent.west == pytest.approx(centre.x(), abs=2.0) and extent.north == kampala.extent().yMaximum()
+
+
+def test_a_view_beside_the_layer_says_what_to_do(kampala):
+    context = QgsProject.instance().transformContext()
+    with pytest.raises(LayerError, match="kampala does not lie in this part of the map"):
+        extent_on_layer(QgsRectangle(0, 0, 1, 1), QgsCoordinateReferenceSystem(WGS84), kampala, context)
+
+
+def test_polygons_become_one_multipolygon_and_the_selection_counts(polygons, add_shape):
+    first = add_shape(polygons, "POLYGON((0 0, 10 0, 10 10, 0 10, 0 0))", "a", 1.0)
+    add_shape(polygons, "POLYGON((20 0, 30 0, 30 10, 20 10, 20 0))", "b", 1.0)
+    whole = extent_of_polygons(polygons)
+    assert box_of(whole) == QgsRectangle(0, 0, 30, 10) and whole.crs == "EPSG:32636"
+    assert QgsGeometry.fromWkt(whole.polygon_wkt).area() == 200 and whole.polygon_wkt.startswith("MultiPolygon")
+    polygons.select(first.id())
+    assert box_of(extent_of_polygons(polygons)) == QgsRectangle(0, 0, 10, 10)
+
+
+def test_a_bow_tie_is_repaired(polygons, add_shape):
+    add_shape(polygons, "POLYGON((0 0, 10 10, 10 0, 0 10, 0 0))", "tie", 1.0)
+    assert QgsGeometry.fromWkt(extent_of_polygons(polygons).polygon_wkt).isGeosValid()
+
+
+def test_no_polygons_is_an_error_with_a_remedy(polygons):
+    with pytest.raises(LayerError, match="polygons around the area to work in"):
+        extent_of_polygons(polygons)

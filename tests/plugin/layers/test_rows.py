@@ -1,0 +1,111 @@
+"""Rows of the scene table."""
+
+from __future__ import annotations
+
+import pytest
+from qgis.core import QgsProject
+
+from skysense_qgis.layers.dates import set_date
+from skysense_qgis.layers.rows import (
+    SceneRow,
+    acquisition_of,
+    bands_text,
+    load_rows,
+    save_rows,
+    scene_of,
+    with_bands,
+    with_date,
+    with_sensor,
+)
+from skysense_qgis.layers.sources import LayerError
+from skysense_qgis.protocol.scene_source import BandIndex, Scaling
+
+
+@pytest.fixture
+def project(qgis_new_project) -> QgsProject:
+    return QgsProject.instance()
+
+
+@pytest.fixture
+def layer(project, kampala):
+    project.addMapLayer(kampala)
+    return kampala
+
+
+def test_the_project_file_remembers_every_field(project, layer, tmp_path):
+    row = SceneRow(layer.id(), "s2", "2020-02-29", (BandIndex("B2", 3), BandIndex("B4", 1)), Scaling(1e-4, -0.1))
+    save_rows(project, [row])
+    assert project.write(str(tmp_path / "project.qgz"))
+    project.clear()
+    assert load_rows(project) == []
+    assert project.read(str(tmp_path / "project.qgz"))
+    assert load_rows(project) == [row]
+
+
+def test_rows_of_layers_that_are_gone_or_that_nobody_can_read_are_left_out(project, layer):
+    save_rows(project, [SceneRow("gone"), SceneRow(layer.id())])
+    assert load_rows(project) == [SceneRow(layer.id())]
+    project.writeEntry("skysense", "scene", '[{"layer_id": "x", "colour": "red"}]')
+    assert load_rows(project) == []
+
+
+def test_the_date_is_the_users_then_the_layers_then_the_guess_and_never_today(project, layer, description):
+    described = description(layer.source())
+    assert acquisition_of(SceneRow(layer.id()), described, project).date == "2020-02-29"
+    set_date(layer, "2019-05-05")
+    assert acquisition_of(SceneRow(layer.id()), described, project).date == "2019-05-05"
+    assert acquisition_of(SceneRow(layer.id(), date="2018-01-01"), described, project).date == "2018-01-01"
+    layer.temporalProperties().setIsActive(False)
+    assert acquisition_of(SceneRow(layer.id()), description(layer.source(), day=None), project).date is None
+
+
+def test_what_the_user_corrects_replaces_the_guess(project, layer, description):
+    described = description(layer.source())
+    row = SceneRow(layer.id(), bands=(BandIndex("B4", 3),), scaling=Scaling(1e-4, -0.1))
+    source = acquisition_of(row, described, project)
+    assert (source.bands, source.scaling, source.sensor) == (row.bands, row.scaling, "s2")
+    assert with_sensor(row, "hr") == SceneRow(layer.id(), "hr")
+    assert acquisition_of(with_sensor(row, "hr"), described, project).bands[0].band == "R"
+
+
+@pytest.mark.parametrize("text", ["2020-02-29", " 2020-02-29 "])
+def test_a_day_is_taken(text):
+    assert with_date(SceneRow("a"), text).date == "2020-02-29"
+    assert with_date(SceneRow("a", date="2020-02-29"), "").date == ""
+
+
+@pytest.mark.parametrize("text", ["2019-02-29", "31.12.2009", "yesterday", "2020-13-01"])
+def test_what_is_no_day_is_refused(text):
+    with pytest.raises(LayerError, match="year-month-day"):
+        with_date(SceneRow("a"), text)
+
+
+def test_bands_are_written_as_they_are_shown():
+    bands = (BandIndex("B2", 3), BandIndex("B8A", 1))
+    assert bands_text(bands) == "B2=3 B8A=1"
+    assert with_bands(SceneRow("a"), "b8a=1, B2=3", "s2", count=4).bands == bands
+    assert with_bands(SceneRow("a", bands=bands), "", "s2", count=4).bands == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "remedy"),
+    [("X=1", "has no band “X”"), ("B2", "number from 1 to 4"), ("B2=5", "number from 1 to 4"), ("B2=0", "from 1 to 4"),
+     ("B2=1 b2=2", "stands there twice"), ("B2=²", "number from 1 to 4")],
+)  # fmt: skip
+def test_bands_that_make_no_sense_name_a_remedy(text, remedy):
+    with pytest.raises(LayerError, match=remedy):
+        with_bands(SceneRow("a"), text, "s2", count=4)
+
+
+def test_a_scene_needs_rows_descriptions_sensors_and_where_asked_dates(project, layer, description):
+    row, path = SceneRow(layer.id()), layer.source()
+    scene = scene_of([row], {path: description(path)}, project, None, dates_needed=True)
+    assert scene.acquisitions[0].path == path and scene.acquisitions[0].name == "kampala"
+    with pytest.raises(LayerError, match="The scene is empty"):
+        scene_of([], {}, project, None)
+    with pytest.raises(LayerError, match="still being read"):
+        scene_of([row], {}, project, None)
+    with pytest.raises(LayerError, match="sensor of kampala is not known"):
+        scene_of([row], {path: description(path, sensor=None)}, project, None)
+    with pytest.raises(LayerError, match="date of kampala is not known"):
+        scene_of([row], {path: description(path, day=None)}, project, None, dates_needed=True)
