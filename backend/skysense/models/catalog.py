@@ -36,8 +36,8 @@ ENCODERS: dict[str, EncoderEntry] = {
         build=skysense_model.nano,
         label="SkySense nano",
         sensors=("hr", "s2", "s1"),
-        parameters=3_172_632,
-        licence="GPL-2.0-or-later; stem inherited from EfficientNet-Lite0 (Apache-2.0)",
+        parameters=3_555_240,
+        licence="GPL-2.0-or-later; first layers of EfficientNet-Lite0 and Dynamic World (Apache-2.0)",
         description=(
             "The SkySense layout in a small size, for any computer: high-resolution RGB, Sentinel-2 and Sentinel-1 "
             "series. Weights from a short distillation of open models; no official SkySense weights."

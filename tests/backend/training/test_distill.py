@@ -71,7 +71,8 @@ def test_inherited_stem_gives_the_teachers_stride_8_maps(lite0: Lite0) -> None:
 def test_dynamic_world_gives_the_logits_of_its_source() -> None:
     stored = load_file(WEIGHTS / "dynamic_world" / "reference_io.safetensors")
     teacher = DynamicWorld(WEIGHTS / "dynamic_world" / "dynamic_world.safetensors")
-    found = teacher.layers(stored["input"])[:, 144:]
+    with torch.no_grad():
+        found = teacher.layers(stored["input"])[:, 144:]
     assert (found - stored["logits"]).abs().max() < 1e-4
 
 
@@ -102,7 +103,7 @@ def test_ridge_finds_a_linear_map() -> None:
 def test_rotated_head_gives_uncorrelated_channels_weakest_first() -> None:
     torch.manual_seed(0)
     model = nano()
-    tokens = torch.randn(40, 128, 4, 4)
+    tokens = torch.randn(40, 192, 4, 4)
     with torch.no_grad():
         rotate(model.s2_head, model.s2_head(tokens))
         found = rows(model.s2_head(tokens))
@@ -119,10 +120,10 @@ def test_distillation_fills_every_part_and_repeats_itself(lite0: Lite0) -> None:
     images = [Image(Path("a.png"), picture(1, 4, 160), np.ones(4, bool), None)]
     days = [date(2021, month, 1) for month in (3, 6, 9)]
     all_bands = np.ones(10, bool)
-    s2 = tuple(Image(Path("s2"), picture(day.month, 10, 32) * 0.4, all_bands, day) for day in days)
-    s1 = tuple(Image(Path("s1"), picture(day.month, 2, 32) * -20, np.ones(2, bool), day) for day in days)
+    s2 = tuple(Image(Path("s2"), picture(day.month, 10, 48) * 0.4, all_bands, day) for day in days)
+    s1 = tuple(Image(Path("s1"), picture(day.month, 2, 48) * -20, np.ones(2, bool), day) for day in days)
     settings = replace(
-        DistillSettings(), hr_steps=4, hr_crop_px=64, s2_steps=2, s1_steps=2, fusion_steps=2, frames=4, positions=32
+        DistillSettings(), hr_steps=4, hr_crop_px=64, s2_steps=2, s1_steps=2, fusion_steps=2, tiles=1, frames=4, positions=32
     )
     first, second = (distill(images, [Site(s2, s1)], lite0, presto, world, settings) for _ in range(2))
     start = nano().state_dict()

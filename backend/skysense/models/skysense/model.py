@@ -309,7 +309,9 @@ def nano() -> SkySense:
                 output="affine",
                 residual_gain=0.0,
             ),
-            s2=ViTConfig(channels=10, width=128, depth=4, heads=4, image=16, patch=2, framed=True),
+            s2=ViTConfig(
+                channels=10, width=192, depth=2, heads=4, image=16, patch=2, framed=True, stem="dynamic_world"
+            ),
             s1=ViTConfig(channels=2, width=96, depth=3, heads=4, image=16, patch=2, framed=True),
             up=2,
             fusion=FusionConfig(width_in=128, width=128, depth=2, heads=4, mlp_ratio=2, skip=True),
@@ -318,7 +320,7 @@ def nano() -> SkySense:
             prototypes=16,
             hr_mean=(LITE0_PIXEL_MEAN,) * 3,
             hr_std=(LITE0_PIXEL_STD,) * 3,
-            halo=(128, 0, 0),
+            halo=(128, 32, 0),
         )
     )
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..layers import TransformerBlock, corner_pad, drop_bands, initialise_transformer, resize_positions
+from .dynamic_world_stem import DynamicWorldStem
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,9 @@ class ViTConfig:
     # trained with. A feature then depends on its frame only, never on the tile in which it was computed. False, as
     # released: global attention over the whole picture, positions resized to it.
     framed: bool = False
+    # "patch": the official patch embedding alone. "dynamic_world": it and, added to it, convolutions over the whole
+    # picture; for ten bands and patches of 2 pixels.
+    stem: str = "patch"
     drop_path: float = 0.0
 
 
@@ -49,6 +53,7 @@ class ViT(nn.Module):
         self.config = config
         count = (config.image // config.patch) ** 2
         self.embedding = nn.Conv2d(config.channels, config.width, config.patch, config.patch)
+        self.stem = DynamicWorldStem(config.width) if config.stem == "dynamic_world" else None
         self.class_token = nn.Parameter(torch.zeros(1, 1, config.width))
         self.positions = nn.Parameter(torch.zeros(1, count + 1, config.width))  # the class token's first
         rates = torch.linspace(0, config.drop_path, config.depth, device="cpu").tolist()
@@ -78,18 +83,24 @@ class ViT(nn.Module):
             x: (B, channels, H, W), normalised.
             bands: (B, channels) bool; missing bands drop out of the patch embedding.
         """
-        x = drop_bands(x, bands)
+        if self.stem is None:
+            x, stem = drop_bands(x, bands), None
+        else:
+            x = self.stem.fill(x, bands)
+            stem = self.stem(x)
         if not self.config.framed:
-            return self._map(self.layers(x)[-1], self.token_grid(x))
+            return self._map(self.layers(x, stem)[-1], self.token_grid(x))
         height, width = x.shape[-2:]
         frames, rows, columns = to_frames(x, self.config.image)
-        cells = self._map(self.layers(frames)[-1], self.token_grid(frames))
+        if stem is not None:
+            stem, _, _ = to_frames(stem, self.config.image // self.config.patch)
+        cells = self._map(self.layers(frames, stem)[-1], self.token_grid(frames))
         cells = from_frames(cells, rows, columns)
         return cells[..., : -(-height // self.config.patch), : -(-width // self.config.patch)]
 
-    def layers(self, x: Tensor) -> list[Tensor]:
+    def layers(self, x: Tensor, stem: Tensor | None = None) -> list[Tensor]:
         """Tokens after the embedding and after each block, the class token first where there is one."""
-        tokens = self.embed(x)
+        tokens = self.embed(x, stem)
         if not self.config.class_token:
             tokens = tokens[:, 1:]
         outputs = [tokens]
@@ -99,10 +110,11 @@ class ViT(nn.Module):
             outputs[-1] = self.final_norm(outputs[-1])
         return outputs
 
-    def embed(self, x: Tensor) -> Tensor:
-        """Patches with their positions behind the class token: (B, 1 + h * w, C)."""
+    def embed(self, x: Tensor, stem: Tensor | None = None) -> Tensor:
+        """Patches with their positions behind the class token: (B, 1 + h * w, C); `stem` (B, C, h, w) is added."""
         grid = self.token_grid(x)
-        patches = self.embedding(corner_pad(x, self.config.patch)).flatten(2).transpose(1, 2)  # (B, h * w, C)
+        patches = self.embedding(corner_pad(x, self.config.patch))
+        patches = (patches if stem is None else patches + stem).flatten(2).transpose(1, 2)  # (B, h * w, C)
         positions = resize_positions(self.positions[:, 1:], grid, self.config.position_mode)
         first = (self.class_token + self.positions[:, :1]).expand(len(x), -1, -1)
         return torch.cat([first, patches + positions], dim=1)

@@ -104,7 +104,7 @@ def _is_series(site: Site) -> bool:
 
 
 def _taught(model: SkySense, site: Site, presto: Presto, generator: torch.Generator) -> TaughtSeries:
-    s2 = torch.stack([torch.from_numpy(image.values) for image in site.s2])  # (T, 10, H, W)
+    s2 = torch.stack([torch.from_numpy(image.values) for image in site.s2])  # (T, 10, H, W); missing bands stay out
     s1 = torch.stack([torch.from_numpy(image.values) for image in site.s1])  # (T', 2, H, W)
     bands = torch.from_numpy(site.s2[0].bands)
     features = [encode_s2(model, s2, bands.expand(len(s2), -1)), encode_s1(model, s1)]

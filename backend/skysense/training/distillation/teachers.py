@@ -22,7 +22,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from skysense.models.layers import TransformerBlock
+from skysense.models.skysense.dynamic_world_stem import WIDTH, Block, DynamicWorldStem
 from skysense.models.skysense.lite0_stem import LITE0_PIXEL_MEAN, LITE0_PIXEL_STD, LITE0_SHIFT_PX, Lite0Stem
+from skysense.models.skysense.normalise import standardise_s2
 
 # -- EfficientNet-Lite0 ----------------------------------------------------------------------------------------------
 _LITE0_TOP = {
@@ -176,12 +178,11 @@ class Presto(nn.Module):
 
 
 # -- Dynamic World ---------------------------------------------------------------------------------------------------
-DYNAMIC_WORLD_WIDTH = 144 + 9  # features, then logits of the nine classes
-_DW_BANDS = (0, 1, 2, 3, 4, 5, 6, 8, 9)  # of our ten: all but B8A
-_DW_OFFSET = (1.7417268, 1.7261205, 1.6798346, 1.7734969, 2.2891541, 2.3829397, 2.3828939, 2.1952484, 1.5548129)
-_DW_SCALE = (2.0232987, 2.0389052, 2.1795928, 2.2890068, 2.6171675, 2.7734186, 2.7578333, 2.7890925, 2.4140535)
+DYNAMIC_WORLD_WIDTH = WIDTH + 9  # features, then logits of the nine classes
 _DW_NORM_OF_CONV = (0, 1, 3, 5, 7, 9, 10, 12, 14, 16, 17, 19, 21, 23)
 _DW_NORM_OF_DEPTHWISE = (2, 4, 6, 8, 11, 13, 15, 18, 20, 22)
+# Number of the first pointwise, of the first depthwise and of the shortcut's layer of each block.
+_DW_BLOCKS = ((2, 1, 5), (6, 4, 9), (10, 7, 13))
 
 
 class DynamicWorld:
@@ -189,44 +190,42 @@ class DynamicWorld:
 
     def __init__(self, path: Path) -> None:
         self.state = load_file(path)
+        self.stem = DynamicWorldStem(WIDTH).eval().requires_grad_(False)
+        self.fill(self.stem)
 
+    @torch.no_grad()
     def __call__(self, s2: Tensor) -> Tensor:
-        """(B, 10, H, W) reflectance -> (B, 153, H, W)."""
-        x = (s2[:, _DW_BANDS, :, :] * 10_000).clamp(min=0)
-        offset, scale = x.new_tensor(_DW_OFFSET), x.new_tensor(_DW_SCALE)
-        x = (torch.log(0.005 * x + 1) - offset[:, None, None]) / scale[:, None, None]
-        return self.layers(torch.sigmoid(5 * x - 1))
+        """(B, 10, H, W) reflectance, even sides -> (B, 153, H, W)."""
+        return self.layers(self.stem.normalise(standardise_s2(s2[:, None], None, None)[:, 0]))
 
     def layers(self, x: Tensor) -> Tensor:
-        """Normalised bands (B, 9, H, W) -> (B, 153, H, W)."""
+        """Published input (B, 9, H, W) -> (B, 153, H, W)."""
         height, width = x.shape[-2:]
-        stem = self._conv(x, 0)
-        stem = F.interpolate(stem, (height // 2, width // 2), mode="bilinear", antialias=True)
-        y = self._block(stem, (2, 3, 4), (1, 2, 3), 5)
-        y = self._block(y, (6, 7, 8), (4, 5, 6), 9)
-        side = self._depthwise(self._conv(stem, 1), 0)
-        y = self._block(torch.cat([y, side], dim=1), (10, 11, 12), (7, 8, 9), 13)
+        y = self.stem.blocks_of(x)
         y = F.normalize(F.interpolate(y, (height, width), mode="bilinear"), dim=1)
         logits = F.conv2d(y, self.state["conv2d_14.weight"], self.state["conv2d_14.bias"])
         return torch.cat([y, logits], dim=1)
 
-    def _block(self, x: Tensor, convs: tuple[int, ...], depthwise: tuple[int, ...], shortcut: int) -> Tensor:
-        y = x
-        for conv, depth in zip(convs, depthwise):
-            y = self._depthwise(self._conv(y, conv), depth)
-        return y + self._conv(x, shortcut)
+    @torch.no_grad()
+    def fill(self, stem: DynamicWorldStem) -> None:
+        """Hand all convolutions over, their batch norms folded in."""
+        self._fold(stem.first, "conv2d", 0)
+        self._fold(stem.side[0], "conv2d", 1)
+        self._fold(stem.side[1], "depthwise_conv2d", 0)
+        for block, (pointwise, depthwise, shortcut) in zip(stem.blocks, _DW_BLOCKS):
+            if isinstance(block, Block):
+                for i in range(3):
+                    self._fold(block.long[2 * i], "conv2d", pointwise + i)
+                    self._fold(block.long[2 * i + 1], "depthwise_conv2d", depthwise + i)
+                self._fold(block.shortcut, "conv2d", shortcut)
 
-    def _conv(self, x: Tensor, number: int) -> Tensor:
-        return self._unit(x, _name("conv2d", number), _DW_NORM_OF_CONV[number], groups=1)
-
-    def _depthwise(self, x: Tensor, number: int) -> Tensor:
-        return self._unit(x, _name("depthwise_conv2d", number), _DW_NORM_OF_DEPTHWISE[number], groups=x.shape[1])
-
-    def _unit(self, x: Tensor, conv: str, norm_number: int, groups: int) -> Tensor:
-        weight, norm = self.state[f"{conv}.weight"], _name("batch_normalization", norm_number)
-        x = F.conv2d(x, weight, self.state[f"{conv}.bias"], padding=weight.shape[-1] // 2, groups=groups)
-        mean, variance = self.state[f"{norm}.running_mean"], self.state[f"{norm}.running_var"]
-        return F.mish(F.batch_norm(x, mean, variance, self.state[f"{norm}.weight"], self.state[f"{norm}.bias"], eps=1e-3))
+    def _fold(self, unit: nn.Module, layer: str, number: int) -> None:
+        norms = _DW_NORM_OF_CONV if layer == "conv2d" else _DW_NORM_OF_DEPTHWISE
+        name, norm = _name(layer, number), _name("batch_normalization", norms[number])
+        gain = self.state[f"{norm}.weight"] / (self.state[f"{norm}.running_var"] + 1e-3).sqrt()
+        shift = self.state[f"{norm}.bias"] - self.state[f"{norm}.running_mean"] * gain
+        unit.get_parameter("0.weight").copy_(self.state[f"{name}.weight"] * gain[:, None, None, None])
+        unit.get_parameter("0.bias").copy_(self.state[f"{name}.bias"] * gain + shift)
 
 
 def _name(layer: str, number: int) -> str:

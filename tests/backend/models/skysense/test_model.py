@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from skysense.models.interface import SENSOR_ORDER, FeatureMap, SceneBatch
+from skysense.models.skysense.dynamic_world_stem import DynamicWorldStem
 from skysense.models.skysense.model import PRESETS, SkySense, nano
 
 OFFICIAL_HUGE = {
@@ -181,22 +182,41 @@ def test_unknown_location_has_no_context(model: SkySense) -> None:
 
 
 def test_coarse_sensor_lies_where_its_box_says(model: SkySense) -> None:
-    """A box inside a larger array gives the features of that part: frames keep to the array's own grid."""
-    whole = only(scene(low=(48, 48)), ("hr", "s2"))
-    part = replace(whole, s2=whole.s2[..., 16:32, 16:32])
-    box = torch.tensor([[16.0, 16.0, 32.0, 32.0]] * 2)
-    inside = (..., slice(1, -1), slice(1, -1))  # at the rim the larger array knows its neighbours
-    found = run(model, replace(whole, s2_box=box))["fused"].values[inside]
-    close(found, run(model, part)["fused"].values[inside], tolerance=1e-4)
+    """A box inside an array gives the features of that ground, whatever else the array covers beyond the halo."""
+    halo, side = model.info.halo["s2"], 16
+    whole = only(scene(low=(128, 128)), ("hr", "s2"))
+    part = replace(whole, s2=whole.s2[..., 64 - halo : 64 + side + halo, 64 - halo : 64 + side + halo])
+    whole_box, part_box = torch.tensor([[64.0, 64, 80, 80]] * 2), torch.tensor([[32.0, 32, 48, 48]] * 2)
+    found = run(model, replace(part, s2_box=part_box))["fused"].values
+    close(found, run(model, replace(whole, s2_box=whole_box))["fused"].values, tolerance=1e-4)
+    elsewhere = run(model, replace(whole, s2_box=whole_box - 48))["fused"].values
+    assert (found - elsewhere).abs().max() > 1e-2
 
 
-def test_tiles_equal_the_whole_picture_for_sentinel(model: SkySense) -> None:
-    batch = only(scene(low=(40, 56)), ("s2", "s1"))
-    batch = replace(batch, lonlat=None)
+def test_tiles_with_their_halo_equal_the_whole_picture_for_sentinel(model: SkySense) -> None:
+    batch = replace(only(scene(low=(112, 128)), ("s2", "s1")), lonlat=None)
     whole = run(model, batch)["fused"].values
-    multiple = model.info.tile_multiple["s2"]
+    halo, multiple = model.info.halo["s2"], model.info.tile_multiple["s2"]
+    assert halo % multiple == 0
     tile = replace(batch, s2=batch.s2[..., multiple:, 2 * multiple :], s1=batch.s1[..., multiple:, 2 * multiple :])
-    close(run(model, tile)["fused"].values, whole[..., multiple:, 2 * multiple :])
+    found = run(model, tile)["fused"].values[..., halo:, halo:]
+    close(found, whole[..., multiple + halo :, 2 * multiple + halo :])
+
+
+def test_a_missing_band_counts_as_what_the_others_let_expect() -> None:
+    torch.manual_seed(0)
+    stem = DynamicWorldStem(192)
+    mixing = torch.randn(10, 10)
+    stem.band_mean.normal_()
+    stem.band_covariance.copy_(mixing @ mixing.T)
+    x = torch.randn(2, 10, 3, 3)
+    bands = torch.tensor([[True] * 10, [True] * 4 + [False] * 6])
+    filled = stem.fill(x, bands)
+    assert torch.equal(filled[0], x[0]) and torch.equal(filled[1, :4], x[1, :4])
+    c, m = stem.band_covariance.double(), stem.band_mean.double()
+    expected = m[4:] + c[4:, :4] @ torch.linalg.solve(c[:4, :4], x[1, :4, 1, 2].double() - m[:4])
+    assert torch.allclose(filled[1, 4:, 1, 2].double(), expected, atol=1e-3)
+    assert torch.allclose(stem.fill(x, torch.zeros(2, 10, dtype=torch.bool))[0, :, 0, 0], stem.band_mean, atol=1e-6)
 
 
 def test_last_blocks_are_parts_of_the_model_and_prototypes_are_not_trained(model: SkySense) -> None:
