@@ -15,7 +15,7 @@ from torch import Tensor
 
 from skysense.errors import ModelError, OutputError
 from skysense.models.catalog import load_encoder
-from skysense.models.weights import read_header, weights_digest
+from skysense.models.weights import read_card, read_header, weights_digest
 from skysense.protocol.records import RecordError, from_plain, to_plain
 from skysense.protocol.requests import ModelCard, ModelList
 from skysense.scene.write import check_target, sync
@@ -43,14 +43,9 @@ def save_segmenter(segmenter: Segmenter, path: Path) -> ModelCard:
     """
     check_target(path, ())
     card = segmenter.card
-    plain = to_plain(ModelList((replace(card, key="", path=None, digest=None),)))["models"]
-    metadata = {
-        "format": FORMAT,
-        "card": json.dumps(plain[0] if isinstance(plain, list) else plain, ensure_ascii=False, sort_keys=True),
-        "encoder": segmenter.encoder.info.key,
-        "encoder_digest": segmenter.encoder.info.digest,
-        "levels": json.dumps(segmenter.levels),
-    }
+    head = {"format": FORMAT, "encoder_digest": segmenter.encoder.info.digest, "levels": list(segmenter.levels)}
+    # One entry alone: several are written in an order of chance, and the same run would give another file.
+    metadata = {"card": json.dumps({**_plain(card), "segmenter": head}, ensure_ascii=False, sort_keys=True)}
     tensors = {name: tensor.detach().cpu().float().contiguous() for name, tensor in own_state(segmenter).items()}
     try:
         with tempfile.TemporaryDirectory(prefix=f".{path.stem[:40]}.", dir=path.parent) as folder:
@@ -71,16 +66,18 @@ def load_segmenter(path: Path | str, device: torch.device | str = "cpu") -> Segm
         ModelError: damaged, of another kind, or standing on an encoder that is not the one installed.
     """
     path = Path(path)
-    card, metadata = _read(path)
-    encoder = load_encoder(metadata.get("encoder", ""))
-    if encoder.info.digest != metadata.get("encoder_digest"):
+    card, head = _read(path)
+    encoder = load_encoder(card.encoder)
+    if encoder.info.digest != head["encoder_digest"]:
         raise ModelError(
-            f"{path.name} stands on {encoder.info.label} with the weights {metadata.get('encoder_digest', '?')[:19]}, "
+            f"{path.name} stands on {encoder.info.label} with the weights {str(head['encoder_digest'])[:19]}, "
             f"installed are {encoder.info.digest[:19]}.",
             "Train the model again, or install the version of the plugin that it was trained with.",
         )
-    levels = _levels(path, metadata, tuple(encoder.info.levels))
-    segmenter = Segmenter(encoder, levels, card)
+    levels = head["levels"]
+    if not isinstance(levels, list) or not levels or not all(level in encoder.info.levels for level in levels):
+        raise ModelError(f"{path.name} reads features that its encoder does not have: {levels}.", REMEDY)
+    segmenter = Segmenter(encoder, tuple(levels), card)
     for parameter in segmenter.parameters():
         parameter.requires_grad_(False)
     _fill(segmenter, path)
@@ -104,28 +101,27 @@ def own_state(segmenter: Segmenter) -> dict[str, Tensor]:
     return state | {f"encoder.{name}": p for name, p in segmenter.encoder.named_parameters() if name in trained}
 
 
-def _read(path: Path) -> tuple[ModelCard, dict[str, str]]:
-    _, metadata = read_header(path)
-    if metadata.get("format") != FORMAT:
+def _read(path: Path) -> tuple[ModelCard, dict[str, object]]:
+    """The card, and what `save_segmenter` wrote beside it: format, encoder_digest, levels."""
+    plain = read_card(path)
+    head = plain.pop("segmenter", None)
+    if not isinstance(head, dict) or head.get("format") != FORMAT or not {"encoder_digest", "levels"} <= set(head):
         raise ModelError(f"{path.name} is no fine-tuned segmentation model.", REMEDY)
     try:
-        found = from_plain({"kind": "ModelList", "models": [json.loads(metadata["card"])]})
-    except (KeyError, ValueError, RecordError) as error:
+        found = from_plain({"kind": "ModelList", "models": [plain]})
+    except RecordError as error:
         raise ModelError(f"The card of {path.name} cannot be read: {error}.", REMEDY) from error
     if not isinstance(found, ModelList) or len(found.models[0].classes) < 2:
         raise ModelError(f"The card of {path.name} names no classes.", REMEDY)
-    card = replace(found.models[0], key=str(path), path=str(path), digest=weights_digest(path))
-    return card, metadata
+    return replace(found.models[0], key=str(path), path=str(path), digest=weights_digest(path)), head
 
 
-def _levels(path: Path, metadata: dict[str, str], known: tuple[str, ...]) -> tuple[str, ...]:
-    try:
-        levels = json.loads(metadata["levels"])
-    except (KeyError, ValueError) as error:
-        raise ModelError(f"{path.name} does not say which features it reads.", REMEDY) from error
-    if not isinstance(levels, list) or not levels or not all(level in known for level in levels):
-        raise ModelError(f"{path.name} reads features that its encoder does not have: {levels}.", REMEDY)
-    return tuple(levels)
+def _plain(card: ModelCard) -> dict[str, object]:
+    """As JSON values, without what the file's place and contents tell: `from_plain` checks it as part of a list."""
+    models = to_plain(ModelList((replace(card, key="", path=None, digest=None),)))["models"]
+    if not isinstance(models, list) or not isinstance(models[0], dict):
+        raise TypeError("a list of models is no list")
+    return models[0]
 
 
 def _fill(segmenter: Segmenter, path: Path) -> None:
