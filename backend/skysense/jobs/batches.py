@@ -66,7 +66,7 @@ class SceneTiles:
         lead_valid = np.zeros((window.height, window.width), bool)
         for sensor, readers in self.series.items():
             coarseness = 1 if sensor == self.lead else min(self.scene.coarseness(reader) for reader in readers)
-            outer = window if coarseness == 1 else self._framed(window, coarseness, self.info.tile_multiple[sensor])
+            outer = window if coarseness == 1 else self._framed(sensor, window, coarseness)
             values, valid, bands = self._series(sensor, readers, outer, coarseness)
             arrays[f"{sensor}_bands"] = bands
             if sensor == "hr":
@@ -98,9 +98,10 @@ class SceneTiles:
             bands = bands & np.isin(np.arange(count), channels)
         return values, valid, bands
 
-    def _framed(self, window: Window, coarseness: int, multiple: int) -> Window:
-        """The window grown to whole frames of a coarser sensor, so that its features do not depend on the tile."""
-        step = coarseness * multiple
+    def _framed(self, sensor: str, window: Window, coarseness: int) -> Window:
+        """The window grown by the halo to whole frames of a coarser sensor: its features do not depend on the tile."""
+        step = coarseness * self.info.tile_multiple[sensor]
+        window = window.buffer(coarseness * self.info.halo[sensor])
         offset_row, offset_column = self.scene.offset
         top = (window.row + offset_row) // step * step - offset_row
         left = (window.column + offset_column) // step * step - offset_column
