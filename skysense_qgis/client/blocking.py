@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from qgis.PyQt.QtCore import QEventLoop, QObject, QThread, QTimer, pyqtSignal
+from qgis.PyQt.QtCore import QEventLoop, QObject, QThread, QTimer, pyqtSignal, pyqtSlot
 
 from ..protocol.messages import Failure, Progress
 from .client import Engine, JobHandle
@@ -30,7 +30,7 @@ def run_request(engine: Engine, request: object, feedback) -> object:
         RequestFailed: the job failed or was cancelled.
     """
     waiter = _Waiter(engine, request, feedback)
-    if QThread.currentThread() is engine.thread() or QThread.currentThread() == engine.thread():
+    if QThread.currentThread() == engine.thread():
         waiter.run_here()
     else:
         waiter.moveToThread(engine.thread())
@@ -62,6 +62,7 @@ class _Waiter(QObject):
         if not self.over.is_set():
             self._loop.exec()
 
+    @pyqtSlot()  # without it PyQt delivers to the thread that connected, not to the one that this object was moved to
     def _begin(self) -> None:
         self._handle = self._engine.submit(self._request)
         self._handle.progressed.connect(self._progress)
@@ -94,6 +95,7 @@ class _Waiter(QObject):
     def _end(self) -> None:
         if self._timer is not None:
             self._timer.stop()
+            self._timer.deleteLater()
         self.over.set()
         if self._loop is not None:
             self._loop.quit()
