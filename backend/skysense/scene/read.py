@@ -10,6 +10,7 @@ import math
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import date as calendar_date
+from functools import lru_cache
 from types import TracebackType
 
 import numpy as np
@@ -279,6 +280,7 @@ def _reference(source: SceneSource, readers: list[AcquisitionReader]) -> int:
     return min(range(len(readers)), key=lambda i: round(_gsd_m(readers[i].native), 3))
 
 
+@lru_cache(maxsize=64)  # asked for each tile; PROJ takes 40 ms to name a CRS
 def _gsd_m(grid: Grid) -> float:
     if grid.crs is None:
         return 0.0
