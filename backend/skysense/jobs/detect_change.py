@@ -27,7 +27,6 @@ from skysense.change.scores import ChangeVector, LogRatio, Method
 from skysense.change.statistics import Histogram
 from skysense.change.threshold import DEEP_FLOOR, PER_DATE_FLOOR
 from skysense.errors import BandError, GridError, RequestError
-from skysense.jobs.batches import TILE_PX
 from skysense.jobs.change_warnings import check_dates, stored_alike, warnings_for
 from skysense.jobs.encoders import choose_device, encoder_on
 from skysense.jobs.provenance import inputs_of, scene_facts
@@ -43,7 +42,9 @@ from skysense.scene.write import RasterWriter, check_target
 
 METHODS = ("auto", "change-vector", "log-ratio", "deep-features")
 SAMPLED_TILES = 64  # whose features give the statistics of a large layer; smaller ones are seen whole
-PIXEL_TILE_PX = 1024  # of methods without an encoder
+# Small enough that a tile of both dates takes less than a second or two: the job is cancelled between tiles.
+PIXEL_TILE_PX = 512  # of methods without an encoder
+ENCODED_TILE_PX = {"hr": 768, "s2": 128, "s1": 128}
 NO_DATA = 255
 CHANGED_COLOUR = (214, 39, 40, 255)
 FALL, RISE = 1, 2  # kinds of change of a signed score; all others have kind 1 alone
@@ -163,7 +164,7 @@ def _score(
         device = choose_device(request.device)
         encoder = encoder_on(request.encoder, device)
         method = DeepFeatures(encoder, sensor, pairs.bands, device)
-        tiling = Tiling.of(scene.grid, request.tile_px or TILE_PX[sensor], method.halo_px, method.multiple)
+        tiling = Tiling.of(scene.grid, request.tile_px or ENCODED_TILE_PX[sensor], method.halo_px, method.multiple)
         windows = [(tile.outer, tile.core) for tile in tiling]
         objects = Objects() if sensor == "hr" else None
     else:

@@ -22,7 +22,7 @@ from skysense.training.blocks import Blocks, find_blocks
 from skysense.training.checkpoint import save_segmenter
 from skysense.training.fine_tune import FineTuning, Moment
 from skysense.training.labels import Labels, read_labels
-from skysense.training.samples import Crop, find_crops, most_crops, tiling_for
+from skysense.training.samples import Crop, check_pixels, find_crops, most_crops, tiling_for
 from skysense.training.segmenter import Segmenter, choose_levels
 from skysense.training.settings import LARGEST_CROP_PX, FineTuneSettings
 
@@ -56,7 +56,11 @@ def run(request: TrainSegmentation, report: Report) -> ModelTrained:
         report.progress(0.02, "Choosing blocks")
         blocks = find_blocks(labels, scene.grid, tiling.tile_px, request.validation_share, settings.seed)
         most = most_crops(segmenter, tiles.lead, tiling.tile_px, settings.steps, settings.batch)
-        crops = find_crops(tiles, labels, blocks, tiling, most, settings.seed)
+        crops = []
+        for left, crop in find_crops(tiles, labels, blocks, tiling, most, settings.seed):
+            report.progress(0.02, "Reading labels", f"{left} places left")
+            crops += [] if crop is None else [crop]
+        check_pixels(crops, labels)
         tuning = FineTuning(segmenter, tiles, crops, settings, device)
         stopped = _drive(tuning, report)
         if stopped == "cancelled" and tuning.best_step == 0:

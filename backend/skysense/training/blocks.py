@@ -101,6 +101,8 @@ def _near(labels: Labels, grid: Grid, side: int) -> set[tuple[int, int]]:
     """Row and column of all blocks that the bounds of a polygon touch."""
     found = set()
     for west, south, east, north in shapely.bounds(labels.shapes):
+        if grid.transform.e > 0:  # rows of pixel space grow downwards
+            south, north = north, south
         part = grid.cut(west, south, east, north)
         for row in range(part.row // side, -(-(part.row + part.height) // side)):
             for column in range(part.column // side, -(-(part.column + part.width) // side)):

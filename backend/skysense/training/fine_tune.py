@@ -97,7 +97,7 @@ class FineTuning:
             share = warm_cosine(step, settings.steps, max(1, round(settings.warmup_share * settings.steps)))
             for group in optimizer.param_groups:
                 group["lr"] = share * group["full_rate"]
-            loss = self._learn(data, optimizer, chances, weights.to(self.device), random)
+            loss = yield from self._learn(data, optimizer, chances, weights.to(self.device), random)
             self.step = step + 1
             yield Moment("Training", self.step, settings.steps, self.batch, loss=loss)
             if self.step % every == 0 or self.step == settings.steps:
@@ -120,12 +120,12 @@ class FineTuning:
         chances: NDArray[np.float64],
         weights: Tensor,
         random: np.random.Generator,
-    ) -> float:
-        """One step, with half the batch each time that memory runs out."""
+    ) -> Generator[Moment, None, float]:
+        """One step, with half the batch each time that memory runs out; the loss."""
         while True:
             indices = choose_crops(chances, self.batch, random)
             try:
-                return self._step(data, indices, optimizer, weights, random)
+                return (yield from self._step(data, indices, optimizer, weights, random))
             except (RuntimeError, MemoryError) as error:
                 if not ran_out_of_memory(error):
                     raise
@@ -143,8 +143,31 @@ class FineTuning:
         optimizer: torch.optim.Optimizer,
         weights: Tensor,
         random: np.random.Generator,
-    ) -> float:
+    ) -> Generator[Moment, None, float]:
+        """Gradients of the batch, then one step. Where crops go through the encoder on a CPU they go one by one, which
+        costs no time there and leaves the run ready to stop; the gradients are those of the whole batch."""
         self.segmenter.train()
+        optimizer.zero_grad(set_to_none=True)
+        one_by_one = isinstance(data, PixelCrops) and self.device.type == "cpu"
+        parts = [[index] for index in indices] if one_by_one else [list(indices)]
+        total = area = 0.0
+        for part in parts:
+            loss, weight = self._loss(data, part, weights, random)
+            torch.autograd.backward(loss * weight)
+            total, area = total + float(loss.detach()) * weight, area + weight
+            if one_by_one:
+                yield Moment("Training", self.step, self.settings.steps, self.batch)
+        learning = [p for p in self.segmenter.parameters() if p.requires_grad]
+        for gradient in (parameter.grad for parameter in learning if parameter.grad is not None):
+            gradient.div_(max(area, 1e-6))
+        nn.utils.clip_grad_norm_(learning, self.settings.gradient_norm)
+        optimizer.step()
+        return total / max(area, 1e-6)
+
+    def _loss(
+        self, data: FeatureCrops | PixelCrops, indices: Sequence[int], weights: Tensor, random: np.random.Generator
+    ) -> tuple[Tensor, float]:
+        """Mean loss of some crops, and the weighted area that it is the mean over."""
         if isinstance(data, FeatureCrops):
             features, labels = data.batch(indices, random)
             maps = {name: level.to(self.device) for name, level in features.items()}
@@ -154,12 +177,7 @@ class FineTuning:
         logits = self.segmenter.classify(maps)  # (B, K, h, w)
         stride = labels.shape[-1] // logits.shape[-1]
         areas = class_areas(labels.to(self.device), logits.shape[1], stride)
-        loss = area_cross_entropy(logits, areas, weights)
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_([p for p in self.segmenter.parameters() if p.requires_grad], self.settings.gradient_norm)
-        optimizer.step()
-        return float(loss.detach())
+        return area_cross_entropy(logits, areas, weights), float((areas * weights[:, None, None]).sum())
 
     def _optimizer(self) -> torch.optim.Optimizer:
         rate, share = self.settings.learning_rate, self.settings.encoder_rate_share

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +34,15 @@ class Labels:
     shapes: NDArray[np.object_]  # (N,)
     indices: NDArray[np.uint8]  # (N,)
 
+    @cached_property
+    def tree(self) -> shapely.STRtree:
+        return shapely.STRtree(self.shapes)
+
     def draw(self, grid: Grid) -> NDArray[np.uint8]:
         """Class indices (h, w) of the pixels whose centre a polygon holds, `IGNORE` elsewhere; the last one wins."""
-        near = shapely.intersects(self.shapes, shapely.box(*grid.bounds))
+        near = np.sort(self.tree.query(shapely.box(*grid.bounds)))
         drawn = np.full((grid.height, grid.width), IGNORE, np.uint8)
-        if near.any():
+        if len(near):
             pairs = zip(self.shapes[near], self.indices[near].tolist())
             rasterize(pairs, out=drawn, transform=grid.transform, all_touched=False)
         return drawn
@@ -110,9 +115,10 @@ def _colour(index: int, count: int) -> str:
 
 
 def _in_crs(shapes: NDArray[np.object_], crs: str, grid: Grid, name: str) -> NDArray[np.object_]:
-    """In the grid's CRS; in pixel space coordinates are taken as they are."""
+    """In the grid's CRS. Without one coordinates are pixels; QGIS counts their rows downwards from 0, as -1, -2, …"""
     if grid.crs is None:
-        return shapes
+        downwards = grid.transform.e > 0 and shapely.total_bounds(shapes)[3] <= 0
+        return np.asarray(shapely.transform(shapes, lambda points: points * (1, -1)), dtype=object) if downwards else shapes
     if not crs:
         raise LabelError(f"{name} has no coordinate reference system.", "Set the CRS of the polygon layer.")
     try:

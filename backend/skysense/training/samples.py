@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -56,36 +56,30 @@ class Crop:
         return self.tile.outer
 
 
-def find_crops(reader: TileReader, labels: Labels, blocks: Blocks, tiling: Tiling, most: int, seed: int) -> list[Crop]:
+def find_crops(
+    reader: TileReader, labels: Labels, blocks: Blocks, tiling: Tiling, most: int, seed: int
+) -> Iterator[tuple[int, Crop | None]]:
     """The crops of a tiling that hold labels, `most` of them at the most, chosen by chance.
 
-    Raises:
-        LabelError: a class has fewer than ten pixels with data.
+    Yields:
+        How many places remain, and the crop; None where the labels lie on pixels without data.
     """
     side = tiling.tile_px
     places = sorted({(row * blocks.side_px // side, column * blocks.side_px // side) for row, column in blocks.corners})
     if len(places) > most:
         chosen = np.random.default_rng(seed).choice(len(places), most, replace=False)
         places = [places[i] for i in sorted(chosen)]
-    crops = []
-    for row, column in places:
+    for done, (row, column) in enumerate(places, start=1):
         tile = tiling[row * tiling.columns + column]
         window = Window(tile.core.row, tile.core.column, side, side)
         drawn = labels.draw(tiling.grid.window(window))
         drawn[~reader.read(window).valid] = IGNORE
         train, held_out = blocks.split(drawn, window, IGNORE)
-        if (drawn != IGNORE).any():
-            crops.append(Crop(tile, window, train, held_out))
-    _check_pixels(crops, labels)
-    return crops
+        yield len(places) - done, Crop(tile, window, train, held_out) if (drawn != IGNORE).any() else None
 
 
-def class_pixels(crops: Sequence[Crop], classes: int) -> NDArray[np.int64]:
-    """Training pixels of each class in each crop (N, K)."""
-    return np.stack([np.bincount(crop.train.ravel(), minlength=256)[:classes] for crop in crops])
-
-
-def _check_pixels(crops: Sequence[Crop], labels: Labels) -> None:
+def check_pixels(crops: Sequence[Crop], labels: Labels) -> None:
+    """Raises LabelError where a class has fewer than ten pixels with data."""
     for index, entry in enumerate(labels.classes):
         pixels = sum(int((crop.train == index).sum() + (crop.held_out == index).sum()) for crop in crops)
         if pixels < FEWEST_PIXELS:
@@ -93,6 +87,11 @@ def _check_pixels(crops: Sequence[Crop], labels: Labels) -> None:
                 f"The class {entry.name!r} covers {pixels} pixels of the scene, at least {FEWEST_PIXELS} are needed.",
                 "Draw larger polygons or more of them, or leave the class out.",
             )
+
+
+def class_pixels(crops: Sequence[Crop], classes: int) -> NDArray[np.int64]:
+    """Training pixels of each class in each crop (N, K)."""
+    return np.stack([np.bincount(crop.train.ravel(), minlength=256)[:classes] for crop in crops])
 
 
 # -- batches of pixels -----------------------------------------------------------------------------------------------

@@ -312,3 +312,18 @@ def test_requests_that_make_no_sense(request_of, change, error) -> None:
 def test_own_state_names_what_is_trained(trained: ModelTrained) -> None:
     names = set(own_state(load_segmenter(trained.card.path)))
     assert any(name.startswith("head.") for name in names) and not any(name.startswith("encoder.") for name in names)
+
+
+def test_a_picture_without_a_crs_is_labelled_in_pixels_as_qgis_counts_them(request_of, tmp_path) -> None:
+    """Rows are -1, -2, … there."""
+    with rasterio.open(IMAGE) as file:
+        pixels = file.read()
+    with rasterio.open(tmp_path / "plain.png", "w", driver="PNG", height=512, width=512, count=3, dtype="uint8") as file:
+        file.write(pixels)
+    shapes = [shapely.box(20, -250, 250, -20), shapely.box(260, -500, 500, -260)]
+    pyogrio.raw.write(tmp_path / "pixels.gpkg", shapely.to_wkb(np.array(shapes, dtype=object)), [np.array(["a", "b"])],
+                      ["kind"], driver="GPKG", geometry_type="Polygon", crs=None)  # fmt: skip
+    scene = scene_from_files([str(tmp_path / "plain.png")])
+    labels = str(tmp_path / "pixels.gpkg")
+    result = train_segmentation.run(replace(request_of, scene=scene, labels_path=labels, steps=2), SilentReport())
+    assert "110,500 pixels" in " ".join(result.card.notes)
