@@ -87,7 +87,7 @@ class ModelCard:
     """What the interface shows of an encoder or a fine-tuned model."""
 
     key: str  # of ENCODERS, or the file's path for the user's own models
-    kind: str  # "encoder" or "segmentation"
+    kind: str  # "encoder", "segmentation", or "damaged": a file that cannot be used, with the reason in its notes
     label: str
     sensors: tuple[str, ...]
     parameters: int
