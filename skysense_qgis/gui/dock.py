@@ -99,8 +99,10 @@ class SkySenseDock(QgsDockWidget):
         area = QScrollArea()
         area.setWidgetResizable(True)
         area.setFrameShape(QFrame.Shape.NoFrame)
-        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(content)
+        # Wide enough for its content and the scroll bar: a panel is scrolled down, never sideways.
+        area.setMinimumWidth(content.minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width())
         self.setWidget(area)
 
     # -- jobs --------------------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from qgis.PyQt.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
     QFormLayout,
+    QGridLayout,
     QHBoxLayout,
     QLabel,
     QLineEdit,
@@ -116,9 +117,9 @@ class SegmentPanel(QWidget):
         self.redo_button.clicked.connect(self.redo)
         self.drop_button = QPushButton(self.tr("Drop (Esc)"))
         self.drop_button.clicked.connect(self.drop)
-        buttons = QHBoxLayout()
-        for button in (self.keep_button, self.undo_button, self.redo_button, self.drop_button):
-            buttons.addWidget(button)
+        buttons = QGridLayout()
+        for place, button in enumerate((self.keep_button, self.undo_button, self.drop_button, self.redo_button)):
+            buttons.addWidget(button, place // 2, place % 2)
 
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)

@@ -28,6 +28,14 @@ class Desktop:
         self._processes: list[subprocess.Popen] = []
 
     def __enter__(self) -> Desktop:
+        try:
+            self._begin()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _begin(self) -> None:
         width, height = self._size
         profiles = self.folder / "profiles"
         plugins = profiles / "profiles/default/python/plugins"
@@ -37,7 +45,7 @@ class Desktop:
         settings.parent.mkdir(parents=True)
         settings.write_text(
             "[PythonPlugins]\nskysense_qgis=true\n[qgis]\ncheckVersion=false\nshowTips=false\n"
-            "[UI]\nrecentProjectsVisible=false\n[Qgis]\nenableMacros=Never\n"
+            "[projections]\npromptWhenMultipleTransformsExist=false\n"
         )
         read, write = os.pipe()
         screen = subprocess.Popen(
@@ -68,7 +76,6 @@ class Desktop:
         self._tool("windowsize", window, str(width), str(height))
         self._tool("windowmove", window, "0", "0")
         time.sleep(1)
-        return self
 
     def __exit__(self, *_: object) -> None:
         for process in reversed(self._processes):

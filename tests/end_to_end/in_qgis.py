@@ -1,4 +1,5 @@
-"""Runs inside the real QGIS (`--code`): tells the test where widgets are and what the project holds. It presses nothing.
+"""Runs inside the real QGIS (`--code`): tells the test where widgets are and what the project holds. It presses no
+button; the labels that a user would have brought along are made here.
 
 Questions come as files in the folder SKYSENSE_TEST_FOLDER: `ask` holds a Python expression over the names below, the
 answer goes to `answer` as JSON.
@@ -8,7 +9,7 @@ import json
 import os
 from pathlib import Path
 
-from qgis.core import QgsProject
+from qgis.core import QgsFeature, QgsGeometry, QgsProject, QgsRasterLayer, QgsRectangle, QgsVectorLayer
 from qgis.PyQt.QtCore import QPoint, QTimer
 from qgis.utils import iface, plugins
 
@@ -57,6 +58,35 @@ def layers():
         layer.name(): layer.featureCount() if hasattr(layer, "featureCount") else None
         for layer in QgsProject.instance().mapLayers().values()
     }
+
+
+def label_quarters():
+    """A polygon layer over the first raster: four quarters of two kinds, as a user would have drawn them before."""
+    raster = next(layer for layer in QgsProject.instance().mapLayers().values() if isinstance(layer, QgsRasterLayer))
+    box = raster.extent()
+    x, y = box.center().x(), box.center().y()
+    corners = [(box.xMinimum(), box.yMinimum()), (box.xMinimum(), y), (x, box.yMinimum()), (x, y)]
+    layer = QgsVectorLayer(f"Polygon?crs={raster.crs().authid()}&field=kind:string", "quarters", "memory")
+    features = []
+    for number, (west, south) in enumerate(corners):
+        part = QgsRectangle(west, south, west + box.width() / 2.2, south + box.height() / 2.2)
+        feature = QgsFeature(layer.fields())
+        feature.setGeometry(QgsGeometry.fromRect(part))
+        feature["kind"] = ("left", "left", "right", "right")[number]
+        features.append(feature)
+    layer.dataProvider().addFeatures(features)
+    QgsProject.instance().addMapLayer(layer)
+    return True
+
+
+def choose_labels(name, field):
+    """Set the two combo boxes of the training form, and few steps."""
+    layer = QgsProject.instance().mapLayersByName(name)[0]
+    train = dock().train
+    train.labels.setLayer(layer)
+    train.field.setField(field)
+    train.steps.setValue(40)
+    return [train.labels.currentLayer().name(), train.field.currentField()]
 
 
 def messages():

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp, Resampling
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine, from_bounds
@@ -111,6 +111,7 @@ def _resampled(
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Bands (C, H, W) and validity (H, W) on any north-up pixels of the file's CRS; mean where it shrinks."""
     own = native_grid(dataset)
+    has_mask = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
     finer = own.transform.a * 1.5 < transform.a
     # Files without a CRS are warped within an arbitrary plane: only the numbers of the transform matter.
     plane = own.crs or CRS.from_epsg(3857)
@@ -124,7 +125,7 @@ def _resampled(
             height=height,
             width=width,
             resampling=Resampling.average if finer else Resampling.bilinear,
-            add_alpha=dataset.nodata is None,
+            add_alpha=dataset.nodata is None and not has_mask,
         ) as vrt:
             window = RasterioWindow(0, 0, width, height)
             values = vrt.read(indexes, window=window, out_dtype="float32")
