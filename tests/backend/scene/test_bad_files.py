@@ -1,0 +1,221 @@
+"""Files that cannot be used: each is refused with what is wrong and what to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio.transform import Affine
+
+from skysense.errors import BandError, DateError, GridError, OutputError, RasterError
+from skysense.jobs.describe import describe
+from skysense.jobs.scene_from_files import scene_from_files
+from skysense.protocol.scene_source import AcquisitionSource, BandIndex, Extent, Scaling, SceneSource
+from skysense.scene.grid import Grid, Window
+from skysense.scene.read import SceneReader
+from skysense.scene.write import RasterWriter
+
+DATA = Path(__file__).resolve().parents[2] / "data"
+KAMPALA = DATA / "kampala/images/kampala_a.tif"
+UTM = Affine(10, 0, 500_000, 0, -10, 5_000_000)
+
+
+def write(path, values, crs="EPSG:32631", transform=UTM, **more):
+    with rasterio.open(path, "w", driver="GTiff", count=len(values), height=values.shape[1], width=values.shape[2],
+                       dtype=values.dtype, crs=crs, transform=transform, **more) as target:  # fmt: skip
+        target.write(values)
+    return str(path)
+
+
+def read_all(path, extent=None):
+    with SceneReader(scene_from_files([path], extent=extent)) as scene:
+        return scene.read(scene.readers[0], Window(0, 0, scene.grid.height, scene.grid.width)), scene.grid
+
+
+def noise(count=3, height=30, width=40):
+    return np.random.default_rng(0).integers(1, 255, (count, height, width)).astype("uint8")
+
+
+def test_truncated(tmp_path):
+    path = tmp_path / "cut.tif"
+    path.write_bytes(KAMPALA.read_bytes()[:20_000])
+    with pytest.raises(RasterError, match="damaged|opened") as failure:
+        read_all(str(path))
+    assert failure.value.remedy
+
+
+def test_flipped_bits(tmp_path):
+    """Either the pixels still come or the file is named as damaged; nothing else may happen."""
+    data = bytearray(KAMPALA.read_bytes())
+    for position in np.random.default_rng(1).integers(2000, len(data), 400):
+        data[position] ^= 0xFF
+    path = tmp_path / "flipped.tif"
+    path.write_bytes(bytes(data))
+    try:
+        patch, grid = read_all(str(path))
+    except RasterError as error:
+        assert "flipped.tif" in error.sentence and error.remedy
+    else:
+        assert patch.values.shape[1:] == (grid.height, grid.width)
+
+
+def test_no_such_file_and_no_raster(tmp_path):
+    with pytest.raises(RasterError, match="no file"):
+        describe(str(tmp_path / "none.tif"))
+    text = tmp_path / "text.tif"
+    text.write_text("hello")
+    with pytest.raises(RasterError, match="Formats that are read"):
+        describe(str(text))
+
+
+def test_a_vrt_in_disguise_is_not_opened(tmp_path):
+    path = tmp_path / "innocent.tif"
+    path.write_text('<VRTDataset rasterXSize="5" rasterYSize="5"><VRTRasterBand dataType="Byte" band="1">'
+                    '<SimpleSource><SourceFilename>/etc/passwd</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>')  # fmt: skip
+    with pytest.raises(RasterError, match="Formats that are read"):
+        describe(str(path))
+
+
+def test_complex_numbers(tmp_path):
+    path = write(tmp_path / "slc.tif", np.ones((1, 8, 8), "complex64"))
+    with pytest.raises(RasterError, match="complex.*amplitude"):
+        describe(path)
+
+
+def test_one_pixel(tmp_path):
+    patch, grid = read_all(write(tmp_path / "one.tif", noise(3, 1, 1)))
+    assert (grid.height, grid.width) == (1, 1) and patch.valid.all()
+
+
+def test_all_nodata(tmp_path):
+    patch, _ = read_all(write(tmp_path / "empty.tif", np.zeros((3, 8, 8), "uint8"), nodata=0))
+    assert not patch.valid.any()
+
+
+def test_nan_and_infinity_are_not_valid(tmp_path):
+    values = np.ones((3, 4, 4), "float32")
+    values[0, 0, 0], values[1, 1, 1], values[2, 2, 2] = np.nan, np.inf, -np.inf
+    patch, _ = read_all(write(tmp_path / "nan.tif", values))
+    assert patch.valid.sum() == 13 and np.isfinite(patch.values).all()
+
+
+def test_disjoint_extent_names_both(tmp_path):
+    path = write(tmp_path / "here.tif", noise())
+    with pytest.raises(GridError, match="nothing in common.*here.tif|here.tif.*nothing in common"):
+        read_all(path, Extent("EPSG:4326", 100, 10, 101, 11))
+
+
+def test_layers_of_different_places(tmp_path):
+    here, there = write(tmp_path / "a.tif", noise()), write(tmp_path / "b.tif", noise(), crs="EPSG:32731")
+    with pytest.raises(GridError, match="does not meet"), SceneReader(scene_from_files([here, there])):
+        pass
+
+
+@pytest.mark.parametrize("transform", [Affine(10, 0, 5e5, 0, 10, 4_999_700), Affine(8, 6, 5e5, 6, -8, 5e6)])
+def test_south_up_and_rotated_are_read_north_up(tmp_path, transform):
+    patch, grid = read_all(write(tmp_path / "turned.tif", noise(), transform=transform))
+    assert grid.transform.a > 0 and grid.transform.e < 0 and grid.transform.b == grid.transform.d == 0
+    assert patch.valid.sum() > 0.4 * patch.valid.size
+
+
+def test_without_a_crs(tmp_path):
+    path = write(tmp_path / "plane.tif", noise(), crs=None, transform=Affine(1, 0, 0, 0, -1, 0))
+    patch, grid = read_all(path)
+    assert grid.crs is None and patch.valid.all()
+    with pytest.raises(GridError, match="pixel space"):
+        read_all(path, Extent("EPSG:4326", 0, 0, 1, 1))
+
+
+def test_names_with_blanks_and_other_letters(tmp_path):
+    folder = tmp_path / "Zoë Müller" / "мои данные 数据"
+    folder.mkdir(parents=True)
+    patch, _ = read_all(write(folder / "été 1.tif", noise()))
+    assert patch.valid.all()
+
+
+def test_bands_that_are_not_there(tmp_path):
+    path = write(tmp_path / "rgb.tif", noise())
+    for bands, words in (((), "no band"), ((BandIndex("R", 4),), "3 bands"), ((BandIndex("B8", 1),), "no band 'B8'")):
+        source = AcquisitionSource(path, "hr", bands, Scaling(), None)
+        with pytest.raises(BandError, match=words), SceneReader(SceneSource((source,))):
+            pass
+
+
+@pytest.mark.parametrize(("date", "good"), [("2024-02-29", True), ("2023-02-29", False), ("yesterday", False), (None, True)])
+def test_dates(tmp_path, date, good):
+    path = write(tmp_path / "rgb.tif", noise())
+    source = AcquisitionSource(path, "hr", (BandIndex("R", 1),), Scaling(), date)
+    if good:
+        with SceneReader(SceneSource((source,))) as scene:
+            assert scene.readers[0].day == (60 if date else 0)
+    else:
+        with pytest.raises(DateError, match="year-month-day"), SceneReader(SceneSource((source,))):
+            pass
+
+
+# -- outputs ---------------------------------------------------------------------------------------------------------
+GRID = Grid(rasterio.crs.CRS.from_epsg(32631), UTM, 300, 400)
+
+
+def fill(writer):
+    writer.write(Window(0, 0, 300, 400), np.ones((1, 300, 400), "uint8"))
+
+
+def test_an_output_is_a_cog_with_overviews_and_its_story(tmp_path):
+    path = tmp_path / "out.tif"
+    with RasterWriter(str(path), GRID, ("class",), "uint8", 0, facts={"dates": ["2020-01-01"]}) as writer:
+        fill(writer)
+    with rasterio.open(path) as written:
+        assert written.overviews(1) and written.profile["tiled"] and written.descriptions == ("class",)
+        assert written.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG" and "2020-01-01" in written.tags()["dates"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.tif", "out.tif.json"]
+
+
+def test_nothing_is_left_when_the_job_fails(tmp_path):
+    with pytest.raises(RuntimeError), RasterWriter(str(tmp_path / "out.tif"), GRID, ("x",), "uint8", 0) as writer:
+        fill(writer)
+        raise RuntimeError("killed at some tile")
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_must_not_be_an_input(tmp_path):
+    path = write(tmp_path / "in.tif", noise())
+    before = Path(path).read_bytes()
+    with pytest.raises(OutputError, match="one of the inputs"):
+        RasterWriter(path, GRID, ("x",), "uint8", 0, inputs=[path])
+    assert Path(path).read_bytes() == before
+
+
+def test_folders_that_cannot_be_written(tmp_path):
+    with pytest.raises(OutputError, match="no folder"):
+        RasterWriter(str(tmp_path / "none/out.tif"), GRID, ("x",), "uint8", 0)
+    with pytest.raises(OutputError, match="is a folder"):
+        RasterWriter(str(tmp_path), GRID, ("x",), "uint8", 0)
+
+
+def test_a_full_disk_leaves_nothing(tmp_path):
+    """The kernel's limit on file size stands in for the disk's end: writing fails in the same place."""
+    import subprocess
+    import sys
+
+    code = f"""
+import resource, signal, numpy as np
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+from rasterio.crs import CRS
+from rasterio.transform import Affine
+from skysense.errors import OutputError
+from skysense.scene.grid import Grid, Window
+from skysense.scene.write import RasterWriter
+grid = Grid(CRS.from_epsg(32631), Affine(10, 0, 5e5, 0, -10, 5e6), 600, 600)
+try:
+    with RasterWriter({str(tmp_path / "out.tif")!r}, grid, ("x",), "uint8", 0) as writer:
+        writer.write(Window(0, 0, 600, 600), np.random.default_rng(0).integers(0, 255, (1, 600, 600)).astype("uint8"))
+except OutputError as error:
+    print("refused:", error.remedy)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "refused: Check free space" in done.stdout, done.stderr
+    assert not list(tmp_path.iterdir())
