@@ -90,6 +90,16 @@ class SkySenseAlgorithm(QgsProcessingAlgorithm):
         reason = self.engine.reason
         return not reason, reason
 
+    def checkParameterValues(self, parameters, context) -> tuple[bool, str]:
+        """Also what QGIS checks in its dialog alone: whether the outputs' formats can be written."""
+        for definition in self.destinationParameterDefinitions():
+            value = parameters.get(definition.name())
+            if isinstance(value, str) and value:
+                fine, reason = definition.isSupportedOutputValue(value, context)
+                if not fine:
+                    return False, reason
+        return super().checkParameterValues(parameters, context)
+
     def processAlgorithm(self, parameters, context, feedback) -> dict:
         try:
             written = self.ask(self.request(parameters, context, feedback), feedback)

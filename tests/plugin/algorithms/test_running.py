@@ -1,0 +1,143 @@
+"""Algorithms at work in QGIS: on the main thread, in the background, loaded into the project, stopped, failing."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+from osgeo import gdal
+from qgis.core import (
+    Qgis,
+    QgsApplication,
+    QgsProcessingAlgRunnerTask,
+    QgsProcessingException,
+    QgsProject,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import QTimer
+
+S2 = "treesat_ts/S2_20190622.tif"
+BEFORE, AFTER = "naip_wetlands/NAIP_20090818.tif", "naip_wetlands/NAIP_20200831.tif"
+
+
+@pytest.fixture
+def run(provider, feedback):
+    import processing
+
+    def run(name: str, **parameters: object) -> dict:
+        return processing.run(f"skysense:{name}", parameters, feedback=feedback)
+
+    return run
+
+
+def start(name: str, parameters: dict, context, feedback):
+    """In the background, as the toolbox does it."""
+    algorithm = QgsApplication.processingRegistry().algorithmById(f"skysense:{name}")
+    task = QgsProcessingAlgRunnerTask(algorithm, parameters, context, feedback)
+    ends: list[tuple[bool, dict]] = []
+    task.executed.connect(lambda fine, results: ends.append((fine, results)))
+    QgsApplication.taskManager().addTask(task)
+    return task, ends
+
+
+def test_temporary_outputs(run, data, feedback):
+    results = run("embed", LAYERS=[data(S2)], OUTPUT="TEMPORARY_OUTPUT", PICTURE="TEMPORARY_OUTPUT", COMPONENTS=4)
+    assert gdal.Open(results["OUTPUT"]).RasterCount == 4 and gdal.Open(results["PICTURE"]).RasterCount == 3
+    assert any("4 components keep" in said for said in feedback.infos)
+
+
+def test_the_event_loop_stays_free_while_one_works_in_the_background(provider, context, feedback, data, tmp_path, wait):
+    gaps, last = [], [time.monotonic()]
+    timer = QTimer()
+
+    def tick() -> None:
+        now = time.monotonic()
+        gaps.append(now - last[0])
+        last[0] = now
+
+    timer.timeout.connect(tick)
+    output = str(tmp_path / "größe 文 features.tif")
+    task, ends = start("embed", {"LAYERS": [data(S2)], "OUTPUT": output}, context, feedback)
+    timer.start(10)
+    fine, results = wait(lambda: ends, 60)[0]
+    timer.stop()
+    assert fine and results["OUTPUT"] == output and gdal.Open(output).RasterCount == 16
+    assert max(gaps) < 0.25, f"QGIS stood still for {max(gaps):.3f} s"
+
+
+def test_a_cancel_reaches_the_engine_and_leaves_no_file(provider, context, feedback, data, tmp_path, wait):
+    output = tmp_path / "score.tif"
+    task, ends = start("detect_change", {"BEFORE": [data(BEFORE)], "AFTER": [data(AFTER)], "SCORE": str(output)}, context, feedback)
+    wait(lambda: any("Comparing" in said for said in feedback.infos), 60)
+    asked = time.monotonic()
+    task.cancel()
+    assert wait(lambda: ends, 10)[0][0] is False
+    assert time.monotonic() - asked < 3.0
+    assert not [path.name for path in tmp_path.iterdir() if path.suffix in (".tif", ".json")]
+
+
+def test_a_failure_is_a_sentence_with_a_remedy_and_no_traceback(run, data, tmp_path):
+    path = tmp_path / "bitten.tif"
+    gdal.Translate(str(path), data("treesat_ts/HR_20190701.tif"), format="COG")  # its header comes first
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(QgsProcessingException) as caught:
+        run("embed", LAYERS=[str(path)], OUTPUT=str(tmp_path / "f.tif"))
+    assert "bitten" in str(caught.value) and "Traceback" not in str(caught.value)
+    with pytest.raises(QgsProcessingException, match="one of the inputs.*Choose another name"):
+        run("embed", LAYERS=[data(S2)], OUTPUT=data(S2))
+    with pytest.raises(QgsProcessingException, match="date"):
+        run("detect_change", BEFORE=[data("kampala/images/kampala_a.tif")], AFTER=[data(AFTER)], SCORE=str(tmp_path / "s.tif"))
+
+
+def test_results_are_loaded_styled_and_grouped(provider, context, data, qgis_new_project):
+    import processing
+    from qgis.core import QgsRasterLayer
+
+    project = QgsProject.instance()
+    originals = [QgsRasterLayer(data(BEFORE), "2009"), QgsRasterLayer(data(AFTER), "2020")]
+    project.addMapLayers(originals)
+    parameters = {
+        "BEFORE": [originals[0].id()], "AFTER": [originals[1].id()],
+        "SCORE": "TEMPORARY_OUTPUT", "MASK": "TEMPORARY_OUTPUT", "POLYGONS": "TEMPORARY_OUTPUT",
+    }  # fmt: skip
+    processing.runAndLoadResults("skysense:detect_change", parameters, context=context)
+    group = project.layerTreeRoot().findGroup("Change 2009-08-18 to 2020-08-31")
+    assert [child.name() for child in group.children()] == ["Changed areas", "Changed pixels", "Change score", "After", "Before"]
+    assert [child.itemVisibilityChecked() for child in group.children()] == [True, False, False, True, False]
+    assert [node.layer().name() for node in group.findGroup("Before").findLayers()] == ["2009"]
+    score = project.mapLayersByName("Change score")[0]
+    assert score.temporalProperties().isActive() and "threshold" in score.metadata().abstract()
+    changes = project.mapLayersByName("Changed areas")[0]
+    assert {"before_date", "after_date", "area_m2", "mean_score"} <= set(changes.fields().names())
+    assert changes.renderer().symbol().symbolLayer(0).strokeColor().name() == "#f28f1c"
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson"])
+def test_points_keep_their_attributes(run, data, points, tmp_path, feedback, suffix, qgis_new_project):
+    QgsProject.instance().addMapLayer(points)
+    output = str(tmp_path / f"houses.{suffix}")
+    results = run(
+        "segment_points", LAYER=data("kampala/images/kampala_a.tif"), POINTS=points.id(), OBJECT_FIELD="house",
+        POSITIVE_FIELD="for", CLASS_FIELD="owner", OUTPUT=output,
+    )  # fmt: skip
+    assert (results["OUTPUT"], results["COUNT"]) == (output, 1)
+    layer = QgsVectorLayer(output, "houses", "ogr")
+    (house,) = layer.getFeatures()
+    assert (house["object_id"], house["owner"], house["class"], house["clicks"]) == (4, "Ada", "Ada", 2)
+    assert house["source"] == "kampala_a" and house["area_m2"] > 1
+    assert layer.crs() == points.crs() and house.geometry().contains(next(points.getFeatures()).geometry())
+    assert layer.geometryType() == Qgis.GeometryType.Polygon
+    assert any("No polygon for 1 objects (9)" in said for said in feedback.warnings)
+
+
+def test_training_and_applying(run, data, labels, tmp_path, feedback):
+    image = data("kampala/images/kampala_a.tif")
+    model = str(tmp_path / "houses.safetensors")
+    trained = run("train_segmentation", LAYERS=[image], LABELS=labels, CLASS_FIELD="kind", STEPS=20, BATCH=2, MODEL=model)
+    assert trained["MODEL"] == model and 0.0 <= trained["MEAN_IOU"] <= 1.0
+    applied = run("apply_model", LAYERS=[image], MODEL=model, OUTPUT=str(tmp_path / "c.tif"), CONFIDENCE="TEMPORARY_OUTPUT")
+    classes = gdal.Open(applied["OUTPUT"]).ReadAsArray()
+    confidence = gdal.Open(applied["CONFIDENCE"]).ReadAsArray()
+    assert set(np.unique(classes)) <= {0, 1, 2} and confidence[confidence < 255].max() <= 100
+    assert any(said.startswith("building: ") for said in feedback.infos)
