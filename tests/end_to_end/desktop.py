@@ -122,7 +122,9 @@ class Desktop:
         x, y = self.ask(place)
         self._tool("mousemove", str(x), str(y))
         time.sleep(0.15)
-        self._tool("click", str(button))
+        self._tool("mousedown", str(button))
+        time.sleep(0.08)  # a menu that opens on the press must not take the release for its own
+        self._tool("mouseup", str(button))
         time.sleep(0.15)
 
     def key(self, name: str) -> None:

@@ -77,7 +77,7 @@ class FineTuning:
             DeviceError: not even one crop fits into memory.
         """
         settings, segmenter = self.settings, self.segmenter
-        random = np.random.default_rng(settings.seed)
+        draw = np.random.default_rng(settings.seed)
         torch.manual_seed(settings.seed)  # dropout
 
         frozen = settings.tune == "head"
@@ -97,7 +97,7 @@ class FineTuning:
             share = warm_cosine(step, settings.steps, max(1, round(settings.warmup_share * settings.steps)))
             for group in optimizer.param_groups:
                 group["lr"] = share * group["full_rate"]
-            loss = yield from self._learn(data, optimizer, chances, weights.to(self.device), random)
+            loss = yield from self._learn(data, optimizer, chances, weights.to(self.device), draw)
             self.step = step + 1
             yield Moment("Training", self.step, settings.steps, self.batch, loss=loss)
             if self.step % every == 0 or self.step == settings.steps:
@@ -119,13 +119,13 @@ class FineTuning:
         optimizer: torch.optim.Optimizer,
         chances: NDArray[np.float64],
         weights: Tensor,
-        random: np.random.Generator,
+        draw: np.random.Generator,
     ) -> Generator[Moment, None, float]:
         """One step, with half the batch each time that memory runs out; the loss."""
         while True:
-            indices = choose_crops(chances, self.batch, random)
+            indices = choose_crops(chances, self.batch, draw)
             try:
-                return (yield from self._step(data, indices, optimizer, weights, random))
+                return (yield from self._step(data, indices, optimizer, weights, draw))
             except (RuntimeError, MemoryError) as error:
                 if not ran_out_of_memory(error):
                     raise
@@ -142,7 +142,7 @@ class FineTuning:
         indices: Sequence[int],
         optimizer: torch.optim.Optimizer,
         weights: Tensor,
-        random: np.random.Generator,
+        draw: np.random.Generator,
     ) -> Generator[Moment, None, float]:
         """Gradients of the batch, then one step. Where crops go through the encoder on a CPU they go one by one, which
         costs no time there and leaves the run ready to stop; the gradients are those of the whole batch."""
@@ -152,7 +152,7 @@ class FineTuning:
         parts = [[index] for index in indices] if one_by_one else [list(indices)]
         total = area = 0.0
         for part in parts:
-            loss, weight = self._loss(data, part, weights, random)
+            loss, weight = self._loss(data, part, weights, draw)
             torch.autograd.backward(loss * weight)
             total, area = total + float(loss.detach()) * weight, area + weight
             if one_by_one:
@@ -165,14 +165,14 @@ class FineTuning:
         return total / max(area, 1e-6)
 
     def _loss(
-        self, data: FeatureCrops | PixelCrops, indices: Sequence[int], weights: Tensor, random: np.random.Generator
+        self, data: FeatureCrops | PixelCrops, indices: Sequence[int], weights: Tensor, draw: np.random.Generator
     ) -> tuple[Tensor, float]:
         """Mean loss of some crops, and the weighted area that it is the mean over."""
         if isinstance(data, FeatureCrops):
-            features, labels = data.batch(indices, random)
+            features, labels = data.batch(indices, draw)
             maps = {name: level.to(self.device) for name, level in features.items()}
         else:
-            batch, labels = data.batch(indices, random)
+            batch, labels = data.batch(indices, draw)
             maps = self.segmenter.encode(batch.to(self.device))
         logits = self.segmenter.classify(maps)  # (B, K, h, w)
         stride = labels.shape[-1] // logits.shape[-1]
@@ -255,10 +255,10 @@ def balance(pixels: NDArray[np.int64]) -> tuple[NDArray[np.float64], Tensor]:
     return chances, torch.from_numpy(weights).float()
 
 
-def choose_crops(chances: NDArray[np.float64], count: int, random: np.random.Generator) -> list[int]:
+def choose_crops(chances: NDArray[np.float64], count: int, draw: np.random.Generator) -> list[int]:
     """Indices of the crops of one step."""
-    classes = random.integers(len(chances), size=count)
-    return [int(random.choice(chances.shape[1], p=chances[index])) for index in classes]
+    classes = draw.integers(len(chances), size=count)
+    return [int(draw.choice(chances.shape[1], p=chances[index])) for index in classes]
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

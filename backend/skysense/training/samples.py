@@ -102,12 +102,12 @@ class PixelCrops:
     reader: TileReader
     crops: Sequence[Crop]
 
-    def batch(self, indices: Sequence[int], random: np.random.Generator) -> tuple[SceneBatch, Tensor]:
+    def batch(self, indices: Sequence[int], draw: np.random.Generator) -> tuple[SceneBatch, Tensor]:
         """The crops as a batch, and their training labels (B, P, P)."""
         tiles, labels = [], []
         for index in indices:
-            crop, way = self.crops[index], int(random.integers(8))
-            arrays = jitter(self.reader.read(crop.window).arrays, random)
+            crop, way = self.crops[index], int(draw.integers(8))
+            arrays = jitter(self.reader.read(crop.window).arrays, draw)
             tiles.append(turn_arrays(arrays, way))
             labels.append(turn(crop.train, way))
         return collate(tiles), torch.from_numpy(np.stack(labels))
@@ -132,12 +132,12 @@ class FeatureCrops:
     features: Sequence[Mapping[str, Tensor]]  # of each crop: level -> (D, h, w), 16 bits
     crops: Sequence[Crop]
 
-    def batch(self, indices: Sequence[int], random: np.random.Generator) -> tuple[dict[str, Tensor], Tensor]:
+    def batch(self, indices: Sequence[int], draw: np.random.Generator) -> tuple[dict[str, Tensor], Tensor]:
         """Levels (B, D, h, w) and training labels (B, P, P), turned together.
 
         Only their places are turned: what a feature says hardly depends on the direction it was seen from.
         """
-        ways = [int(random.integers(8)) for _ in indices]
+        ways = [int(draw.integers(8)) for _ in indices]
         maps = {
             name: torch.stack([turn_tensor(self.features[i][name], way) for i, way in zip(indices, ways)])
             for name in self.features[0]
