@@ -146,9 +146,12 @@ class SkySenseAlgorithm(QgsProcessingAlgorithm):
         return self.ask(DescribeRaster(path), _Quiet(feedback))
 
     def ask(self, request: object, feedback: QgsProcessingFeedback | _Quiet) -> Any:
-        """Run a request; its failure becomes the sentence and the remedy, the log keeps the rest."""
+        """Run a request; its failure becomes the sentence and the remedy, the log keeps the rest.
+
+        Questions go to the worker that the job itself will need: in qgis_process only one has to start.
+        """
         try:
-            return run_request(self.engine, request, feedback)
+            return run_request(self.engine.jobs, request, feedback)
         except RequestFailed as error:
             if error.failure.log:
                 QgsMessageLog.logMessage(error.failure.log, "SkySense", Qgis.MessageLevel.Info)

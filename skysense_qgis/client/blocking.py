@@ -7,7 +7,7 @@ import threading
 from qgis.PyQt.QtCore import QEventLoop, QObject, QThread, QTimer, pyqtSignal, pyqtSlot
 
 from ..protocol.messages import Failure, Progress
-from .client import Engine, JobHandle
+from .client import Client, Engine, JobHandle
 
 POLL_MS = 50
 
@@ -20,7 +20,7 @@ class RequestFailed(Exception):
         self.failure = failure
 
 
-def run_request(engine: Engine, request: object, feedback) -> object:
+def run_request(engine: Engine | Client, request: object, feedback) -> object:
     """Submit, pass progress and cancel between job and feedback, return the result.
 
     On the engine's own thread (qgis_process) a local event loop runs; from another one (QGIS's background tasks) the
@@ -44,7 +44,7 @@ def run_request(engine: Engine, request: object, feedback) -> object:
 class _Waiter(QObject):
     asked = pyqtSignal()
 
-    def __init__(self, engine: Engine, request: object, feedback) -> None:
+    def __init__(self, engine: Engine | Client, request: object, feedback) -> None:
         super().__init__()
         self._engine, self._request, self._feedback = engine, request, feedback
         self._stage = ""
