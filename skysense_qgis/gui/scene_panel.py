@@ -47,6 +47,7 @@ class ScenePanel(QWidget):
         project.readProject.connect(self.reload)
         project.cleared.connect(self.reload)
         project.layersRemoved.connect(self.reload)
+        project.layersAdded.connect(self._fill_menu)
         self.reload()
 
     def _build(self) -> None:
@@ -64,7 +65,6 @@ class ScenePanel(QWidget):
         self.empty.setWordWrap(True)
         self.add_button = QPushButton(self.tr("Add layer"))
         self.menu = QMenu(self)
-        self.menu.aboutToShow.connect(self._fill_menu)
         self.add_button.setMenu(self.menu)
         self.remove_button = QPushButton(self.tr("Remove"))
         self.remove_button.clicked.connect(self._remove)
@@ -116,6 +116,7 @@ class ScenePanel(QWidget):
         project.readProject.disconnect(self.reload)
         project.cleared.disconnect(self.reload)
         project.layersRemoved.disconnect(self.reload)
+        project.layersAdded.disconnect(self._fill_menu)
 
     # -- inside ------------------------------------------------------------------------------------------------------
     def _set_rows(self, rows: list[SceneRow]) -> None:
@@ -155,6 +156,7 @@ class ScenePanel(QWidget):
         self.table.setVisible(bool(self.rows))
         self.empty.setVisible(not self.rows)
         self.remove_button.setEnabled(bool(self.rows))
+        self._fill_menu()
         self.changed.emit()
 
     def _reasons(self, row: SceneRow) -> tuple[str, ...]:
@@ -190,7 +192,8 @@ class ScenePanel(QWidget):
             self.message.emit(str(error), Qgis.MessageLevel.Warning)
         self._set_rows(rows)
 
-    def _fill_menu(self) -> None:
+    def _fill_menu(self, *_: object) -> None:
+        """Before it is asked for: a menu without entries does not open."""
         self.menu.clear()
         used = {row.layer_id for row in self.rows}
         layers = [layer for layer in QgsProject.instance().mapLayers().values() if isinstance(layer, QgsRasterLayer)]

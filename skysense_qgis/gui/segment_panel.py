@@ -76,7 +76,8 @@ class SegmentPanel(QWidget):
         self.start_button = QPushButton(self.tr("Start clicking"))
         self.start_button.setCheckable(True)
         self.start_button.clicked.connect(self._toggle)
-        self.hint = QLabel(self.tr("Choose a layer and press “Start clicking”, then click on an object in the map."))
+        self._invitation = self.tr("Press “Start clicking”, then click on an object in the map.")
+        self.hint = QLabel(self._invitation)
         self.hint.setWordWrap(True)
 
         self.class_list = QListWidget()
@@ -192,6 +193,8 @@ class SegmentPanel(QWidget):
             self.hint.setText(self.tr("Add a raster layer to the project to click in it."))
         elif not is_file_layer(layer):
             self.hint.setText(self.tr("{} is drawn by QGIS at the scale of the map view.").format(layer.name()))
+        else:
+            self.hint.setText(self._invitation)
 
     # -- the session -------------------------------------------------------------------------------------------------
     @property
@@ -239,7 +242,7 @@ class SegmentPanel(QWidget):
         self._previous_tool = None
         self.start_button.setChecked(False)
         self.start_button.setText(self.tr("Start clicking"))
-        self.hint.setText(self.tr("Choose a layer and press “Start clicking”, then click on an object in the map."))
+        self.hint.setText(self._invitation)
         self._enable()
 
     def remove(self) -> None:

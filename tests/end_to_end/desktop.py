@@ -49,7 +49,7 @@ class Desktop:
         )
         read, write = os.pipe()
         screen = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(write), "-screen", "0", f"{width}x{height}x24", "-nolisten", "tcp"],
+            ["Xvfb", "-displayfd", str(write), "-screen", "0", f"{width}x{height}x24", "-dpi", "96", "-nolisten", "tcp"],
             pass_fds=[write], stderr=subprocess.DEVNULL,
         )  # fmt: skip
         self._processes.append(screen)
@@ -72,9 +72,8 @@ class Desktop:
              "--code", str(Path(__file__).parent / "in_qgis.py"), *map(str, self._files)]
         )  # fmt: skip
         self.wait("'skysense_qgis' in plugins and len(layers()) >= " + str(len(self._files)), 120)
-        window = self._tool("search", "--sync", "--onlyvisible", "--name", "QGIS").split()[-1]
-        self._tool("windowsize", window, str(width), str(height))
-        self._tool("windowmove", window, "0", "0")
+        # 96 dpi above and a window that QGIS itself maximises: Qt's positions are the screen's pixels.
+        self.ask("iface.mainWindow().showMaximized()")
         time.sleep(1)
 
     def __exit__(self, *_: object) -> None:
