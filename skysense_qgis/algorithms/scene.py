@@ -23,8 +23,9 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QThread
 
 from ..layers.dates import date_of_layer
-from ..layers.drawing import draw_and_wait, sheet_for
+from ..layers.drawing import draw_and_wait
 from ..layers.extents import crs_from_text, extent_from_rectangle, extent_of_features, transformed_box
+from ..layers.sheet import sheet_for
 from ..layers.sources import LayerError, file_path, needs_drawing
 from ..protocol.requests import RasterDescription
 from ..protocol.scene_source import Extent, SceneSource

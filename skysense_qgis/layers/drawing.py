@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 
 import numpy as np
-from osgeo import gdal
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransformContext,
@@ -21,55 +17,8 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QObject, QSize, Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor, QImage, QPainter
 
-from ..protocol.scene_source import Extent
-from .extents import crs_from_text
+from .sheet import Sheet, SheetFile
 from .sources import LayerError
-
-BLOCK_PX = 1024
-LARGEST_SIDE_PX = 16_384  # a service is asked for thousands of tiles beyond that
-
-
-@dataclass(frozen=True)
-class Sheet:
-    """Where and how finely a layer is drawn: square pixels from the north-western corner on."""
-
-    crs: QgsCoordinateReferenceSystem
-    west: float
-    north: float
-    pixel: float  # in units of the CRS
-    width: int
-    height: int
-
-    def blocks(self) -> Iterator[tuple[int, int, int, int]]:
-        """(column, row, width, height) of each block, row by row."""
-        for row in range(0, self.height, BLOCK_PX):
-            for column in range(0, self.width, BLOCK_PX):
-                yield column, row, min(BLOCK_PX, self.width - column), min(BLOCK_PX, self.height - row)
-
-    def rectangle(self, column: int, row: int, width: int, height: int) -> QgsRectangle:
-        """A block on the ground."""
-        west, north = self.west + column * self.pixel, self.north - row * self.pixel
-        return QgsRectangle(west, north - height * self.pixel, west + width * self.pixel, north)
-
-
-def sheet_for(extent: Extent, pixel: float) -> Sheet:
-    """The extent in pixels of this size, in units of its CRS.
-
-    Raises:
-        LayerError: no CRS, no area, or more pixels than can be asked of a service.
-    """
-    crs = crs_from_text(extent.crs)
-    if not crs.isValid() or pixel <= 0:
-        raise LayerError("A layer that QGIS draws needs an extent with a CRS and a pixel size above zero.")
-    width, height = ceil((extent.east - extent.west) / pixel - 1e-6), ceil((extent.north - extent.south) / pixel - 1e-6)
-    if width < 1 or height < 1:
-        raise LayerError("The extent to draw has no area. Draw a larger rectangle.")
-    if max(width, height) > LARGEST_SIDE_PX:
-        raise LayerError(
-            f"Drawing {width} x {height} pixels is more than the {LARGEST_SIDE_PX} a side that are allowed. "
-            "Choose a smaller extent or larger pixels."
-        )
-    return Sheet(crs, extent.west, extent.north, pixel, width, height)
 
 
 def map_settings(
@@ -96,58 +45,6 @@ def colours_and_mask(image: QImage) -> tuple[np.ndarray, np.ndarray]:
     bgra = np.frombuffer(bits, np.uint8).reshape(image.height(), image.bytesPerLine() // 4, 4)[:, : image.width()]
     drawn = bgra[..., 3] > 0
     return np.ascontiguousarray(bgra[..., 2::-1]) * drawn[..., None], drawn
-
-
-class SheetFile:
-    """The GeoTIFF being filled: three bands and a mask of what was drawn. Removed unless it is finished."""
-
-    def __init__(self, path: Path, sheet: Sheet, name: str) -> None:
-        self._path, self._sheet, self._name = path, sheet, name
-        self._missing = 0
-        self._file = gdal.GetDriverByName("GTiff").Create(
-            str(path), sheet.width, sheet.height, 3, gdal.GDT_Byte,
-            ["TILED=YES", "COMPRESS=DEFLATE", "ZLEVEL=1", "PHOTOMETRIC=RGB", "INTERLEAVE=PIXEL", "BIGTIFF=IF_SAFER"],
-        )  # fmt: skip
-        if self._file is None:
-            raise LayerError(f"{path.name} cannot be written. Check free space and rights of {path.parent}.")
-        self._file.SetProjection(sheet.crs.toWkt())
-        self._file.SetGeoTransform((sheet.west, sheet.pixel, 0.0, sheet.north, 0.0, -sheet.pixel))
-        self._file.SetMetadataItem("SKYSENSE_DRAWN_FROM", name)
-        gdal.SetThreadLocalConfigOption("GDAL_TIFF_INTERNAL_MASK", "YES")
-        self._file.CreateMaskBand(gdal.GMF_PER_DATASET)
-        gdal.SetThreadLocalConfigOption("GDAL_TIFF_INTERNAL_MASK", None)
-
-    def put(self, column: int, row: int, image: QImage) -> None:
-        """One block."""
-        colours, drawn = colours_and_mask(image)
-        height, width = drawn.shape
-        for band in range(3):
-            data = np.ascontiguousarray(colours[..., band]).tobytes()
-            self._file.GetRasterBand(band + 1).WriteRaster(column, row, width, height, data)
-        mask = np.where(drawn, np.uint8(255), np.uint8(0)).tobytes()
-        self._file.GetRasterBand(1).GetMaskBand().WriteRaster(column, row, width, height, mask)
-        self._missing += int(drawn.size - drawn.sum())
-
-    def finish(self) -> float:
-        """Close the file; the share of pixels that could not be drawn.
-
-        Raises:
-            LayerError: nothing could be drawn.
-        """
-        missing = self._missing / (self._sheet.width * self._sheet.height)
-        if missing == 1.0:
-            self.drop()
-            raise LayerError(
-                f"Nothing of {self._name} could be drawn here. Check the connection, and that the layer shows at this scale."
-            )
-        self._file.FlushCache()
-        self._file = None
-        return missing
-
-    def drop(self) -> None:
-        """Leave nothing behind."""
-        self._file = None
-        self._path.unlink(missing_ok=True)
 
 
 class LayerDrawing(QObject):
@@ -203,18 +100,19 @@ class LayerDrawing(QObject):
         if self._job is None or self._file is None:
             return
         column, row, _, _ = self._blocks[self._done]
-        self._file.put(column, row, self._job.renderedImage())
-        self._job.deleteLater()
-        self._job = None
+        job, self._job = self._job, None
+        job.deleteLater()
         self._done += 1
-        self.progressed.emit(self._done / len(self._blocks))
-        if self._done < len(self._blocks):
-            self._next()
-            return
-        file, self._file = self._file, None
         try:
+            self._file.put(column, row, *colours_and_mask(job.renderedImage()))
+            if self._done < len(self._blocks):
+                self.progressed.emit(self._done / len(self._blocks))
+                self._next()
+                return
+            file, self._file = self._file, None
             missing = file.finish()
         except LayerError as error:
+            self._file = None
             self.failed.emit(str(error))
             return
         self.finished.emit(str(self._path), missing)
@@ -247,5 +145,5 @@ def draw_and_wait(
         job = QgsMapRendererCustomPainterJob(map_settings(layer, sheet.crs, box, QSize(width, height), transforms), painter)
         job.renderSynchronously()
         painter.end()
-        file.put(column, row, image)
+        file.put(column, row, *colours_and_mask(image))
     return file.finish()

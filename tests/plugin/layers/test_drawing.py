@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import resource
+
 import numpy as np
 import pytest
 from osgeo import gdal
 from qgis.core import QgsProcessingFeedback, QgsProject
 
-from skysense_qgis.layers import drawing
-from skysense_qgis.layers.drawing import LayerDrawing, draw_and_wait, sheet_for
+from skysense_qgis.layers import sheet as sheet_module
+from skysense_qgis.layers.drawing import LayerDrawing, draw_and_wait
+from skysense_qgis.layers.sheet import sheet_for
 from skysense_qgis.layers.sources import LayerError
 from skysense_qgis.protocol.scene_source import Extent
 
@@ -26,6 +29,7 @@ def check_quarters(path) -> None:
     file = gdal.Open(str(path))
     values = file.ReadAsArray()
     mask = file.GetRasterBand(1).GetMaskBand().ReadAsArray() > 0
+    values = np.where(values == 1, 0, values)  # black is written as 1: 0 is a hole
     size = file.RasterXSize
     quarter = size // 4
     at = [(quarter, quarter), (quarter, 3 * quarter), (3 * quarter, quarter)]
@@ -38,7 +42,7 @@ def check_quarters(path) -> None:
 def test_a_sheet_has_whole_pixels_and_blocks_that_cover_it(monkeypatch):
     sheet = sheet_for(Extent("EPSG:32636", 100.0, 0.0, 125.0, 10.0), 2.0)
     assert (sheet.width, sheet.height, sheet.west, sheet.north) == (13, 5, 100.0, 10.0)
-    monkeypatch.setattr(drawing, "BLOCK_PX", 4)
+    monkeypatch.setattr(sheet_module, "BLOCK_PX", 4)
     seen = np.zeros((5, 13), int)
     for column, row, width, height in sheet.blocks():
         seen[row : row + height, column : column + width] += 1
@@ -75,7 +79,7 @@ def test_tiles_are_drawn_beside_the_event_loop_and_what_is_missing_counts_as_no_
 
 
 def test_the_blocking_way_draws_the_same(tiles, tmp_path, monkeypatch):
-    monkeypatch.setattr(drawing, "BLOCK_PX", 128)
+    monkeypatch.setattr(sheet_module, "BLOCK_PX", 128)
     path = tmp_path / "drawn.tif"
     missing = draw_and_wait(tiles, sheet_for(WHOLE, ZOOM_1), path, transforms(), QgsProcessingFeedback())
     assert missing == pytest.approx(0.25, abs=0.01)
@@ -107,6 +111,26 @@ def test_cancelling_leaves_no_file(tiles, tmp_path, wait):
     wait(lambda: not path.exists())
 
 
-def test_a_folder_that_is_not_there_is_said(tiles, tmp_path):
+@pytest.mark.parametrize("raising", [False, True])  # another plugin may have turned GDAL's exceptions on
+def test_a_folder_that_is_not_there_is_said(tiles, tmp_path, raising):
+    before = gdal.GetUseExceptions()
+    (gdal.UseExceptions if raising else gdal.DontUseExceptions)()
     with pytest.raises(LayerError, match="cannot be written"):
         draw_and_wait(tiles, sheet_for(WHOLE, ZOOM_1), tmp_path / "no/drawn.tif", transforms(), QgsProcessingFeedback())
+    (gdal.UseExceptions if before else gdal.DontUseExceptions)()
+
+
+@pytest.fixture
+def nearly_full_disk():
+    """No file may grow beyond 10,000 bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_is_said_and_leaves_no_file(tiles, tmp_path, nearly_full_disk):
+    path = tmp_path / "drawn.tif"
+    with pytest.raises(LayerError, match="Check free space"):
+        draw_and_wait(tiles, sheet_for(WHOLE, 2 * WORLD / 2048), path, transforms(), QgsProcessingFeedback())
+    assert not path.exists()
