@@ -7,6 +7,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from osgeo import gdal
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY / "tests/end_to_end"))
 from desktop import Desktop, missing_programs  # noqa: E402
@@ -26,7 +28,45 @@ def main() -> int:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, Desktop(Path(folder), [DATA / "kampala/images/kampala_a.tif"]) as desktop:
         segment(desktop)
+    with tempfile.TemporaryDirectory() as folder, Desktop(Path(folder), dated_layers(Path(folder))) as desktop:
+        change(desktop)
+        train(desktop)
     return 0
+
+
+def dated_layers(folder: Path) -> list[Path]:
+    """The two dates as WGS 84: for NAD 83 QGIS would ask which of many transformations to take."""
+    files = []
+    for name in ("NAIP_20090818.tif", "NAIP_20200831.tif"):
+        gdal.Translate(str(folder / name), str(DATA / "naip_wetlands" / name), outputSRS="EPSG:32614")
+        files.append(folder / name)
+    return files
+
+
+def change(desktop: Desktop) -> None:
+    desktop.ask(TIDY)
+    for rows in (1, 2):
+        desktop.click('where("scene.add_button")')
+        desktop.wait("dock().scene.menu.isVisible()", 10)
+        desktop.key("Down")
+        desktop.key("Return")
+        desktop.wait(f"len(dock().scene.dated()) == {rows}", 60)
+    desktop.click("tab('Change')")
+    desktop.click('where("change.run_button")')
+    desktop.wait("'Change score' in layers()", 120)
+    desktop.ask("iface.messageBar().clearWidgets()")
+    time.sleep(3)
+    desktop.picture(IMAGES / "change.png")
+
+
+def train(desktop: Desktop) -> None:
+    desktop.ask("label_quarters()")
+    desktop.click("tab('Train')")
+    desktop.ask("choose_labels('quarters', 'kind', 400)")
+    desktop.click('where("train.run_button")')
+    desktop.wait("len(dock().curves.latest()) > 1", 120)
+    time.sleep(4)
+    desktop.picture(IMAGES / "train.png")
 
 
 def segment(desktop: Desktop) -> None:

@@ -73,6 +73,7 @@ class SkySenseDock(QgsDockWidget):
 
         self.tabs = QTabWidget()
         self.tabs.setDocumentMode(True)
+        self.tabs.setUsesScrollButtons(False)  # all five are always in sight
         for panel, label in (
             (self.segment, self.tr("Segment")),
             (self.change, self.tr("Change")),
@@ -102,7 +103,8 @@ class SkySenseDock(QgsDockWidget):
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(content)
         # Wide enough for its content and the scroll bar: a panel is scrolled down, never sideways.
-        area.setMinimumWidth(content.minimumSizeHint().width() + area.verticalScrollBar().sizeHint().width())
+        needed = max(content.minimumSizeHint().width(), self.tabs.tabBar().sizeHint().width() + 24)
+        area.setMinimumWidth(needed + area.verticalScrollBar().sizeHint().width())
         self.setWidget(area)
 
     # -- jobs --------------------------------------------------------------------------------------------------------

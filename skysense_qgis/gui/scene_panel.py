@@ -59,6 +59,8 @@ class ScenePanel(QWidget):
         self.table.horizontalHeader().setSectionResizeMode(LAYER, QHeaderView.ResizeMode.Stretch)
         for column in (SENSOR, BANDS, DATE):
             self.table.horizontalHeader().setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+        self.table.horizontalHeader().setMinimumSectionSize(56)
+        self.table.setWordWrap(False)
         self.table.setMaximumHeight(150)
         self.table.itemChanged.connect(self._edited)
         self.empty = QLabel(self.tr("Add the layers of one place: any sensors, any dates. They are what the jobs below work on."))
@@ -140,7 +142,7 @@ class ScenePanel(QWidget):
             source = self._source(row)
             name = QTableWidgetItem(layer.name())
             name.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
-            bands = QTableWidgetItem(" ".join(band.band for band in source.bands) if source else "…")
+            bands = QTableWidgetItem(_bands_text([band.band for band in source.bands]) if source else "…")
             bands.setFlags(Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsSelectable)
             date = QTableWidgetItem((source.date or "") if source else row.date)
             date.setToolTip(self.tr("Year-month-day; empty if nobody knows"))
@@ -173,7 +175,7 @@ class ScenePanel(QWidget):
             box.addItem(sensor.label, key)
         box.setCurrentIndex(max(box.findData(current), 0))
         box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        box.setMinimumContentsLength(8)
+        box.setMinimumContentsLength(6)
         box.activated.connect(lambda index: self._chose_sensor(number, box.itemData(index)))
         return box
 
@@ -224,3 +226,8 @@ class ScenePanel(QWidget):
         if description.path not in self.descriptions:
             self.descriptions[description.path] = description
             self._show()
+
+
+def _bands_text(names: list[str]) -> str:
+    """All of a few bands, the number of many: the tool tip lists them."""
+    return " ".join(names) if len(names) <= 4 else str(len(names))
