@@ -74,6 +74,9 @@ class SceneAlgorithm(SkySenseAlgorithm):
                 "AREA", self.tr("Only inside these polygons"), [Qgis.ProcessingSourceType.VectorPolygon], optional=True
             )
         )
+        self.add_pixel_size()
+
+    def add_pixel_size(self) -> None:
         self.add_advanced(
             QgsProcessingParameterNumber(
                 "PIXEL_SIZE", self.tr("Pixel size at which layers without a file are drawn, in map units"),
@@ -216,8 +219,10 @@ def input_of(layer: QgsRasterLayer) -> Input:
     Raises:
         LayerError: no raster, or one that is neither a local file nor something that QGIS draws.
     """
-    if not needs_drawing(layer):
-        return Input(layer.id(), layer.name(), date_of_layer(layer), file_path(layer), None)
-    copy = layer.clone()
-    copy.moveToThread(None)
-    return Input(layer.id(), layer.name(), date_of_layer(layer), None, copy)
+    copy, path = None, None
+    if needs_drawing(layer):
+        copy = layer.clone()
+        copy.moveToThread(None)  # whichever thread the algorithm runs on takes it
+    else:
+        path = file_path(layer)
+    return Input(layer.id(), layer.name(), date_of_layer(layer), path, copy)

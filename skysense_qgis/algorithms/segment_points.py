@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qgis.core import (
     Qgis,
+    QgsFeatureSource,
     QgsProcessingException,
     QgsProcessingOutputNumber,
     QgsProcessingParameterFeatureSource,
@@ -14,16 +15,17 @@ from qgis.core import (
     QgsProcessingUtils,
 )
 
-from ..layers.dates import date_of_layer
-from ..layers.extents import crs_text
+from ..layers.extents import crs_text, extent_from_rectangle
 from ..layers.prompts import join_attributes, points_of
-from ..layers.sources import LayerError, file_path
+from ..layers.sources import LayerError
 from ..layers.styles import style_objects
 from ..protocol.requests import PolygonsWritten, SegmentPoints
-from .base import SkySenseAlgorithm
+from .scene import SceneAlgorithm, input_of
+
+MARGIN_PX = 300  # around the points of a layer that is drawn: an object and what it stands on
 
 
-class SegmentPointsAlgorithm(SkySenseAlgorithm):
+class SegmentPointsAlgorithm(SceneAlgorithm):
     NAME = "segment_points"
     LABEL = "Segment objects at points"
     ICON = "segment.svg"
@@ -59,27 +61,28 @@ class SegmentPointsAlgorithm(SkySenseAlgorithm):
         self.add_advanced(
             QgsProcessingParameterNumber("FILL_HOLES", self.tr("Fill holes up to pixels"), defaultValue=0, minValue=0)
         )
+        self.add_pixel_size()
         self.addParameter(
             QgsProcessingParameterVectorDestination("OUTPUT", self.tr("Objects"), Qgis.ProcessingSourceType.VectorPolygon)
         )
         self.addOutput(QgsProcessingOutputNumber("COUNT", self.tr("Number of objects")))
 
     def prepareAlgorithm(self, parameters, context, feedback) -> bool:
-        layer = self.parameterAsRasterLayer(parameters, "LAYER", context)
         try:
-            self.image_path, self.image_name, self.image_date = file_path(layer), layer.name(), date_of_layer(layer)
+            self.image = input_of(self.parameterAsRasterLayer(parameters, "LAYER", context))
         except LayerError as error:
             raise QgsProcessingException(str(error)) from None
         return True
 
     def request(self, parameters, context, feedback) -> SegmentPoints:
         source = self.parameterAsSource(parameters, "POINTS", context)
-        image = self.describe(self.image_path, feedback)
-        self.image_date = self.image_date or image.date
+        path = self.image.path or self._draw_around(source, parameters, context, feedback)
+        image = self.describe(path, feedback)
+        self.date = self.image.date or image.date
         # The engine writes a GeoPackage with the objects' numbers; the points' attributes are joined afterwards, into
         # whatever format was asked for.
         return SegmentPoints(
-            path=self.image_path,
+            path=path,
             display=image.display,
             points=points_of(
                 source,
@@ -92,6 +95,14 @@ class SegmentPointsAlgorithm(SkySenseAlgorithm):
             simplify_px=self.parameterAsDouble(parameters, "SIMPLIFY", context),
             fill_holes_px=self.parameterAsInt(parameters, "FILL_HOLES", context),
         )
+
+    def _draw_around(self, source: QgsFeatureSource, parameters, context, feedback) -> str:
+        """The image as a file, where the points and their surroundings are."""
+        pixel = self.number(parameters, "PIXEL_SIZE", context)
+        if not pixel:
+            raise LayerError(f"{self.image.name} is drawn by QGIS: give the pixel size to draw it at.")
+        around = source.sourceExtent().buffered(MARGIN_PX * pixel)
+        return self.drawn(self.image, extent_from_rectangle(around, source.sourceCrs()), pixel, context, feedback)
 
     def results(self, written: PolygonsWritten, parameters, context, feedback) -> dict:
         if written.empty:
@@ -108,8 +119,8 @@ class SegmentPointsAlgorithm(SkySenseAlgorithm):
             source=self.parameterAsSource(parameters, "POINTS", context),
             object_field=self.parameterAsString(parameters, "OBJECT_FIELD", context),
             class_field=self.parameterAsString(parameters, "CLASS_FIELD", context),
-            image=self.image_name,
-            date=self.image_date,
+            image=self.image.name,
+            date=self.date,
             path=path,
             transforms=context.transformContext(),
         )

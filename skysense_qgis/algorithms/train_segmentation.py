@@ -99,6 +99,12 @@ class TrainSegmentationAlgorithm(SceneAlgorithm):
 
     def results(self, written: ModelTrained, parameters, context, feedback) -> dict:
         results = {"MODEL": self.made.model_path}
+        if written.stopped == "cancelled":
+            feedback.pushWarning(
+                self.tr("Stopped after {} steps; the model is the best one so far, of step {}.").format(
+                    written.steps, written.best_step
+                )
+            )
         if written.card.mean_iou is not None:
             feedback.pushInfo(self.tr("Mean IoU {:.2f} on held-out blocks.").format(written.card.mean_iou))
             results["MEAN_IOU"] = written.card.mean_iou

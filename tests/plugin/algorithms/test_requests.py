@@ -137,3 +137,22 @@ def test_a_remote_file_is_refused_before_anything_starts(provider, context, feed
     algorithm = provider.algorithm("segment_points").create()
     with pytest.raises(QgsProcessingException):
         algorithm.prepareAlgorithm({"LAYER": layer.id()}, context, feedback)
+
+
+def test_points_on_a_tile_layer_have_it_drawn_around_them(request_of, points, data):
+    path = data("kampala/images/kampala_a.tif")
+    image = QgsRasterLayer(path, "image")
+    box, crs = image.extent(), image.crs().authid()
+    uri = (
+        f"?crs={crs}&extent={box.xMinimum()},{box.yMinimum()},{box.xMaximum()},{box.yMaximum()}&width=512&height=512"
+        f"&formula=%22a@1%22&a:uri={path}&a:provider=gdal"
+    )
+    virtual = QgsRasterLayer(uri, "red", "virtualraster")
+    QgsProject.instance().addMapLayers([virtual, points])
+    points.setSubsetString("owner = 'Ada'")
+    parameters = {"LAYER": virtual.id(), "POINTS": points.id(), "OUTPUT": "/tmp/o.gpkg"}
+    with pytest.raises(LayerError, match="give the pixel size"):
+        request_of("segment_points", **parameters)
+    request = request_of("segment_points", **parameters, PIXEL_SIZE=0.25)
+    drawn = QgsRasterLayer(request.path, "drawn")
+    assert drawn.extent().contains(points.extent()) and drawn.rasterUnitsPerPixelX() == pytest.approx(0.25)
