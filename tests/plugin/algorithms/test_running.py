@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import numpy as np
@@ -13,9 +14,11 @@ from qgis.core import (
     QgsProcessingAlgRunnerTask,
     QgsProcessingException,
     QgsProject,
+    QgsRasterLayer,
     QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import QTimer
+from qgis.PyQt.QtGui import QColor, QImage
 
 S2 = "treesat_ts/S2_20190622.tif"
 BEFORE, AFTER = "naip_wetlands/NAIP_20090818.tif", "naip_wetlands/NAIP_20200831.tif"
@@ -66,6 +69,29 @@ def test_the_event_loop_stays_free_while_one_works_in_the_background(provider, c
     assert max(gaps) < 0.25, f"QGIS stood still for {max(gaps):.3f} s"
 
 
+def test_a_layer_without_a_file_is_drawn_in_the_background(provider, context, feedback, data, tmp_path, wait):
+    """Tiles in a folder, as XYZ layers on a server are read: QGIS fetches and draws them off the main thread."""
+    image = QImage(256, 256, QImage.Format.Format_RGB32)
+    image.fill(QColor("#336699"))
+    (tmp_path / "0/0").mkdir(parents=True)
+    assert image.save(str(tmp_path / "0/0/0.png"))
+    url = f"type=xyz&url=file://{tmp_path}/%7Bz%7D/%7Bx%7D/%7By%7D.png&zmin=0&zmax=0"
+    tiles = QgsRasterLayer(url, "tiles", "wms")
+    QgsProject.instance().addMapLayer(tiles)
+    output = str(tmp_path / "f.tif")
+    parameters = {
+        "LAYERS": [data(BEFORE), tiles.id()], "LAYERS_DATES": "-,2012-05-01", "OUTPUT": output, "COMPONENTS": 3,
+        "EXTENT": "487000,487800,5207200,5208000 [EPSG:26914]",
+    }  # fmt: skip
+    task, ends = start("embed", parameters, context, feedback)
+    assert wait(lambda: ends, 60)[0][0], feedback.infos
+    file = gdal.Open(output)
+    assert json.loads(file.GetMetadataItem("dates")) == ["2009-08-18", "2012-05-01"]
+    drawn = gdal.Open(json.loads(file.GetMetadataItem("inputs"))[1])
+    assert (drawn.RasterXSize, drawn.RasterYSize) == (160, 160)
+    assert [drawn.GetRasterBand(band).ReadAsArray()[80, 80] for band in (1, 2, 3)] == [0x33, 0x66, 0x99]
+
+
 def test_a_cancel_reaches_the_engine_and_leaves_no_file(provider, context, feedback, data, tmp_path, wait):
     output = tmp_path / "score.tif"
     task, ends = start("detect_change", {"BEFORE": [data(BEFORE)], "AFTER": [data(AFTER)], "SCORE": str(output)}, context, feedback)
@@ -92,7 +118,6 @@ def test_a_failure_is_a_sentence_with_a_remedy_and_no_traceback(run, data, tmp_p
 
 def test_results_are_loaded_styled_and_grouped(provider, context, data, qgis_new_project):
     import processing
-    from qgis.core import QgsRasterLayer
 
     project = QgsProject.instance()
     originals = [QgsRasterLayer(data(BEFORE), "2009"), QgsRasterLayer(data(AFTER), "2020")]
