@@ -13,7 +13,7 @@ from skysense.protocol.scene_source import Extent
 from skysense.scene.display import choose_display, overview, percentiles
 from skysense.scene.ground import pixel_size_m
 from skysense.scene.open import open_raster
-from skysense.scene.read import native_grid
+from skysense.scene.warp import native_grid
 
 
 def run(request: DescribeRaster, report: Report) -> RasterDescription:

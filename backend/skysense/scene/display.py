@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.crs import CRS
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.enums import ColorInterp, Resampling
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine, from_bounds
-from rasterio.vrt import WarpedVRT
 from rasterio.windows import Window as RasterioWindow
 
 from skysense.protocol.scene_source import BandIndex, BandStretch, Display, Extent
+from skysense.scene.grid import Grid, Window
 from skysense.scene.open import damaged, open_raster
-from skysense.scene.read import native_grid
+from skysense.scene.warp import native_grid, read_window, warped
 
 OVERVIEW_PX = 1024  # the longer side that statistics are taken from
+LARGEST_SCAN_PX = 64_000_000  # read for statistics: about a second
 LOW_PERCENT, HIGH_PERCENT = 2.0, 98.0
 _SHOWN = {
     "hr": ("R", "G", "B"),
@@ -29,12 +29,36 @@ _SHOWN = {
 
 
 def overview(dataset: DatasetReader, indexes: Sequence[int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Values (C, h, w) and validity (C, h, w) at no more than 1024 px a side, as stored."""
+    """Values (C, h, w) and validity (C, h, w) at about 1024 px a side, as stored.
+
+    A large file without overviews is not read to its end: 64 pieces of it, spread evenly, stand for the whole.
+    """
     shrink = max(1.0, max(dataset.height, dataset.width) / OVERVIEW_PX)
-    shape = max(1, round(dataset.height / shrink)), max(1, round(dataset.width / shrink))
+    factor = max((factor for factor in dataset.overviews(indexes[0]) if factor <= shrink), default=1)
+    if dataset.height * dataset.width > LARGEST_SCAN_PX * factor**2:
+        pieces = [_read(dataset, indexes, window) for window in _pieces(dataset)]
+        return np.concatenate([piece[0] for piece in pieces], axis=1), np.concatenate([piece[1] for piece in pieces], axis=1)
+    return _read(dataset, indexes, RasterioWindow(0, 0, dataset.width, dataset.height))
+
+
+def _pieces(dataset: DatasetReader) -> list[RasterioWindow]:
+    """8 x 8 squares; of files in strips, which are read over their whole width anyway, 64 bands of a few rows."""
+    strips = dataset.block_shapes[0][1] >= dataset.width
+    rows, columns, height, width = (64, 1, 8, dataset.width) if strips else (8, 8, 128, 128)
+    tops = np.linspace(0, dataset.height - height, rows).astype(int)
+    lefts = np.linspace(0, dataset.width - width, columns).astype(int)
+    return [RasterioWindow(left, top, width, height) for top in tops for left in lefts]
+
+
+def _read(
+    dataset: DatasetReader, indexes: Sequence[int], window: RasterioWindow
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Values and validity (C, h, w) of a window, no more than 1024 px a side."""
+    shrink = max(1.0, max(window.height, window.width) / OVERVIEW_PX)
+    shape = len(indexes), max(1, round(window.height / shrink)), max(1, round(window.width / shrink))
     try:
-        values = dataset.read(list(indexes), out_shape=(len(indexes), *shape), out_dtype="float32")
-        valid = dataset.read_masks(list(indexes), out_shape=(len(indexes), *shape)) > 0
+        values = dataset.read(list(indexes), window=window, out_shape=shape, out_dtype="float32")
+        valid = dataset.read_masks(list(indexes), window=window, out_shape=shape) > 0
     except (RasterioError, ValueError) as error:
         raise damaged(dataset.name, error) from error
     return values, valid & np.isfinite(values)
@@ -110,27 +134,8 @@ def _resampled(
     dataset: DatasetReader, indexes: list[int], transform: Affine, height: int, width: int
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Bands (C, H, W) and validity (H, W) on any north-up pixels of the file's CRS; mean where it shrinks."""
-    own = native_grid(dataset)
-    has_mask = MaskFlags.per_dataset in dataset.mask_flag_enums[0]
-    finer = own.transform.a * 1.5 < transform.a
-    # Files without a CRS are warped within an arbitrary plane: only the numbers of the transform matter.
-    plane = own.crs or CRS.from_epsg(3857)
-    try:
-        with WarpedVRT(
-            dataset,
-            src_crs=plane,
-            crs=plane,
-            src_transform=dataset.transform,
-            transform=transform,
-            height=height,
-            width=width,
-            resampling=Resampling.average if finer else Resampling.bilinear,
-            add_alpha=dataset.nodata is None and not has_mask,
-        ) as vrt:
-            window = RasterioWindow(0, 0, width, height)
-            values = vrt.read(indexes, window=window, out_dtype="float32")
-            valid = (vrt.read_masks(indexes, window=window) > 0).all(axis=0)
-    except (RasterioError, ValueError) as error:
-        raise damaged(dataset.name, error) from error
-    valid &= np.isfinite(values).all(axis=0)
+    shrinks = native_grid(dataset).transform.a * 1.5 < transform.a
+    how = Resampling.average if shrinks else Resampling.bilinear
+    with warped(dataset, Grid(dataset.crs, transform, height, width), how) as vrt:
+        values, valid = read_window(vrt, indexes, Window(0, 0, height, width))
     return np.where(valid, values, 0.0).astype(np.float32), valid

@@ -24,7 +24,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Grid:
-    """North-up pixels in a CRS; `crs` None means pixel space."""
+    """North-up pixels in a CRS. `crs` None means pixel space: x is the column, y minus the row, as QGIS counts them."""
 
     crs: CRS | None
     transform: Affine  # pixel corner (column, row) to (x, y)

@@ -21,7 +21,10 @@ from skysense.errors import RasterError
 
 DRIVERS = ["GTiff", "COG", "JP2OpenJPEG", "PNG", "JPEG", "HFA", "ENVI"]
 LARGEST_BLOCK_BYTES = 512 * 2**20  # one block is the least that GDAL reads at once
-CACHE_BYTES = 128 * 2**20
+# Real files shrink to a thousandth at best (DEFLATE's limit on a constant picture); far beyond that it is a trap.
+PLAUSIBLE_BYTES = 2**30
+LARGEST_RATIO = 20_000
+CACHE_BYTES = 32 * 2**20  # enough for the blocks of a tile; more only makes the memory grow with the raster
 SAFE = {
     "GDAL_CACHEMAX": CACHE_BYTES,
     "GDAL_VRT_ENABLE_PYTHON": "NO",
@@ -48,6 +51,11 @@ def open_raster(path: str) -> Iterator[DatasetReader]:
         try:
             dataset = DatasetReader(path, driver=DRIVERS)
         except (RasterioError, ValueError) as error:
+            if _points_elsewhere(path):
+                raise RasterError(
+                    f"{Path(path).name} is a virtual raster, a list of other files.",
+                    "Save the layer as GeoTIFF (Export > Save as) and use that: virtual rasters may point anywhere.",
+                ) from error
             raise RasterError(
                 f"{Path(path).name} cannot be opened as a raster: {_first_line(error)}.",
                 f"Formats that are read: {', '.join(DRIVERS)}. Save the layer as GeoTIFF, or check the file.",
@@ -88,6 +96,19 @@ def _check(dataset: DatasetReader, name: str) -> None:
             f"{name} is stored in blocks of {width} x {height} pixels, {block / 2**20:.0f} MB each.",
             "Save it as a tiled GeoTIFF, for instance with gdal_translate -co TILED=YES.",
         )
+    stored = sum(Path(file).stat().st_size for file in dataset.files if Path(file).is_file())
+    raw = dataset.height * dataset.width * sum(np.dtype(kind).itemsize for kind in dataset.dtypes)
+    if raw > PLAUSIBLE_BYTES and raw > LARGEST_RATIO * stored:
+        raise RasterError(
+            f"{name} says that it has {dataset.width} x {dataset.height} pixels, but holds only {stored} bytes.",
+            "The file is empty or damaged: get it again, or cut out the part that has data.",
+        )
+
+
+def _points_elsewhere(path: str) -> bool:
+    """Whether the file is a VRT, whatever its name."""
+    with Path(path).open("rb") as file:
+        return b"<VRTDataset" in file.read(1024)
 
 
 def _first_line(error: Exception) -> str:

@@ -15,15 +15,14 @@ from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
-from rasterio.enums import MaskFlags, Resampling
-from rasterio.errors import RasterioError
+from rasterio.enums import Resampling
+from rasterio.errors import CRSError, RasterioError
 from rasterio.features import geometry_mask
 from rasterio.io import DatasetReader
-from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
-from rasterio.warp import calculate_default_transform, transform_bounds, transform_geom
-from rasterio.windows import Window as RasterioWindow
+from rasterio.warp import transform_bounds, transform_geom
 from shapely import from_wkt
 from shapely.errors import ShapelyError
 from shapely.geometry import mapping
@@ -34,7 +33,10 @@ from skysense.protocol.sensors import SENSORS
 from skysense.scene.grid import Grid, Window
 from skysense.scene.ground import pixel_size_m
 from skysense.scene.normalise import to_units
-from skysense.scene.open import damaged, open_raster
+from skysense.scene.open import open_raster
+from skysense.scene.warp import is_turned, native_grid, read_window, warped
+
+Box = tuple[float, float, float, float]  # west, south, east, north
 
 
 class AcquisitionReader:
@@ -62,48 +64,21 @@ class AcquisitionReader:
         values = np.zeros((len(indexes), window.height, window.width), np.float32)
         valid = np.zeros((window.height, window.width), bool)
         inside = _within(window, grid)
-        if inside is None:
-            return values, valid
-        part, rows, columns = inside
-        dataset = self.dataset if grid == self.native and not self._turned else self._on(grid)
-        area = RasterioWindow(part.column, part.row, part.width, part.height)
-        try:
-            got = dataset.read(indexes, window=area, out_dtype="float32")
-            seen = dataset.read_masks(indexes, window=area).all(axis=0)
-        except (RasterioError, ValueError) as error:
-            raise damaged(self.source.path, error) from error
-        if self.source.nodata is not None:
-            seen &= ~(got == np.float32(self.source.nodata)).any(axis=0)
-        values[:, rows, columns], valid[rows, columns] = got, seen
+        if inside is not None:
+            part, rows, columns = inside
+            source = self.dataset if grid == self.native and not is_turned(self.dataset) else self._on(grid)
+            values[:, rows, columns], valid[rows, columns] = read_window(source, indexes, part, self.source.nodata)
         return values, valid
-
-    @property
-    def _turned(self) -> bool:
-        """Rotated or south-up: the file's own pixels are not those of its north-up grid."""
-        t = self.dataset.transform
-        return self.dataset.crs is not None and not (t.b == t.d == 0 and t.a > 0 and t.e < 0)
 
     def _on(self, grid: Grid) -> WarpedVRT:
         if grid not in self._warped:
-            if grid.crs is None or self.dataset.crs is None:
+            if grid != self.native and (grid.crs is None or self.dataset.crs is None):
                 raise GridError(
                     f"{self.source.name or self.source.path} and the reference do not both have a coordinate reference "
                     "system, and their pixels differ.",
                     "Set the CRS of both layers, or use rasters of the same size.",
                 )
-            nodata = self.source.nodata if self.source.nodata is not None else self.dataset.nodata
-            has_mask = MaskFlags.per_dataset in self.dataset.mask_flag_enums[0]
-            self._warped[grid] = WarpedVRT(
-                self.dataset,
-                crs=grid.crs,
-                transform=grid.transform,
-                height=grid.height,
-                width=grid.width,
-                resampling=Resampling.bilinear,
-                src_nodata=nodata,
-                add_alpha=nodata is None and not has_mask,
-                warp_mem_limit=64,
-            )
+            self._warped[grid] = warped(self.dataset, grid, Resampling.bilinear, self.source.nodata)
         return self._warped[grid]
 
     def close(self) -> None:
@@ -204,23 +179,6 @@ class SceneReader:
         return mask
 
 
-def native_grid(dataset: DatasetReader) -> Grid:
-    """The file's own grid; of rotated and south-up files, the north-up one that GDAL would warp to."""
-    crs, t = dataset.crs, dataset.transform
-    if crs is None:
-        return Grid(None, t, dataset.height, dataset.width)
-    if t.b == t.d == 0:
-        west, north = min(t.c, t.c + t.a * dataset.width), max(t.f, t.f + t.e * dataset.height)
-        return Grid(crs, Affine(abs(t.a), 0, west, 0, -abs(t.e), north), dataset.height, dataset.width)
-    corners = [t @ (x, y) for x in (0, dataset.width) for y in (0, dataset.height)]
-    xs, ys = [corner[0] for corner in corners], [corner[1] for corner in corners]
-    size = math.sqrt(abs(t.determinant))
-    transform, width, height = calculate_default_transform(
-        crs, crs, dataset.width, dataset.height, min(xs), min(ys), max(xs), max(ys), resolution=size
-    )
-    return Grid(crs, transform, height, width)
-
-
 def day_of_year(source: AcquisitionSource) -> int:
     """1..366, 0 where the date is not known.
 
@@ -298,8 +256,8 @@ def _extent_window(reference: AcquisitionReader, extent: Extent | None) -> Windo
             f"The extent is given in {extent.crs or 'pixels'}, the layer lies in {grid.crs_text or 'pixel space'}.",
             "Set the layer's CRS, or use the layer's own extent.",
         )
-    if grid.crs is not None and CRS.from_user_input(extent.crs) != grid.crs:
-        box = transform_bounds(CRS.from_user_input(extent.crs), grid.crs, *box, densify_pts=21)
+    if grid.crs is not None:
+        box = _box_in(parse_crs(extent.crs), grid.crs, box, "the extent")
     window = grid.cut(*box)
     if window.height == 0 or window.width == 0:
         raise GridError(
@@ -317,10 +275,42 @@ def _polygon(extent: Extent | None, grid: Grid) -> dict[str, object] | None:
         shape = from_wkt(extent.polygon_wkt)
     except ShapelyError as error:
         raise RequestError(f"The extent's polygon cannot be read: {error}.", "Choose a polygon layer again.") from error
+    if shape.is_empty or shape.geom_type not in ("Polygon", "MultiPolygon"):
+        raise RequestError(f"The extent is a {shape.geom_type}, not a polygon.", "Choose a layer with polygons.")
     geometry: dict[str, object] = mapping(shape)
-    if grid.crs is not None and CRS.from_user_input(extent.crs) != grid.crs:
-        geometry = transform_geom(CRS.from_user_input(extent.crs), grid.crs, geometry)
+    if grid.crs is not None and parse_crs(extent.crs) != grid.crs:
+        geometry = transform_geom(parse_crs(extent.crs), grid.crs, geometry)
     return geometry
+
+
+def parse_crs(text: str) -> CRS:
+    """Raises RequestError where the text names no CRS."""
+    try:
+        return CRS.from_user_input(text)
+    except CRSError as error:
+        raise RequestError(
+            f"{text[:60]!r} names no coordinate reference system.", "Choose one that QGIS knows by its code, for instance EPSG:4326."
+        ) from error
+
+
+def _box_in(crs: CRS, target: CRS, box: Box, what: str) -> Box:
+    """The box around the box in another CRS.
+
+    Raises:
+        GridError: it has no place there.
+    """
+    if crs == target:
+        return box
+    try:
+        moved: Box = transform_bounds(crs, target, *box, densify_pts=21)
+    except (CPLE_BaseError, RasterioError, ValueError):  # PROJ says: outside of the projection's domain
+        moved = (math.inf,) * 4
+    if not all(math.isfinite(value) for value in moved):
+        raise GridError(
+            f"{what} ({_numbers(box)} in {crs.to_string()[:60]}) has no place in {target.to_string()[:60]}.",
+            "Check the coordinate reference systems of the layers.",
+        )
+    return moved
 
 
 def _check_meets(reader: AcquisitionReader, grid: Grid) -> None:
@@ -330,8 +320,8 @@ def _check_meets(reader: AcquisitionReader, grid: Grid) -> None:
     if (own.crs is None) != (grid.crs is None):
         raise GridError(f"{name} has {'no' if own.crs is None else 'a'} CRS, the reference differs.", "Set the CRS of all layers.")
     box = own.bounds
-    if own.crs is not None and grid.crs is not None and own.crs != grid.crs:
-        box = transform_bounds(own.crs, grid.crs, *box, densify_pts=21)
+    if own.crs is not None and grid.crs is not None:
+        box = _box_in(own.crs, grid.crs, box, name)
     west, south, east, north = grid.bounds
     if grid.crs is not None and (box[0] >= east or box[2] <= west or box[1] >= north or box[3] <= south):
         raise GridError(

@@ -74,7 +74,7 @@ def test_a_vrt_in_disguise_is_not_opened(tmp_path):
     path = tmp_path / "innocent.tif"
     path.write_text('<VRTDataset rasterXSize="5" rasterYSize="5"><VRTRasterBand dataType="Byte" band="1">'
                     '<SimpleSource><SourceFilename>/etc/passwd</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>')  # fmt: skip
-    with pytest.raises(RasterError, match="Formats that are read"):
+    with pytest.raises(RasterError, match="is a virtual raster"):
         describe(str(path))
 
 
