@@ -236,17 +236,24 @@ class Shown(Exception):
 
 
 @pytest.fixture
-def from_qgis(qgis_processing, qgis_new_project, tmp_path, monkeypatch):
-    """The request of an algorithm with these parameters, as it would be run."""
+def engine(qgis_app, tmp_path, monkeypatch):
     sys.path.insert(0, str(REPOSITORY))
-    from qgis.core import QgsProcessingContext, QgsProcessingFeedback, QgsProject
-
-    from skysense_qgis.algorithms.provider import SkySenseProvider
     from skysense_qgis.client import client as client_module
-    from skysense_qgis.protocol.records import to_plain
 
     monkeypatch.setattr(client_module, "cache_folder", lambda: tmp_path / "cache")
     engine = client_module.Engine()
+    yield engine
+    engine.close()
+
+
+@pytest.fixture
+def from_qgis(engine, qgis_processing, qgis_new_project):
+    """The request of an algorithm with these parameters, as it would be run."""
+    from qgis.core import QgsProcessingContext, QgsProcessingFeedback, QgsProject
+
+    from skysense_qgis.algorithms.provider import SkySenseProvider
+    from skysense_qgis.protocol.records import to_plain
+
     provider = SkySenseProvider(engine)
     provider.refreshAlgorithms()
     context = QgsProcessingContext()
@@ -259,7 +266,6 @@ def from_qgis(qgis_processing, qgis_new_project, tmp_path, monkeypatch):
 
     yield make
     context.temporaryLayerStore().removeAllMapLayers()
-    engine.close()
 
 
 def without_names(plain: object) -> object:
@@ -305,3 +311,20 @@ def test_shell_and_qgis_make_the_same_prompts(from_qgis, data, houses):
     for request in (shell, plugin):
         request.pop("output_path")  # the plugin's is a draft that the points' attributes are joined to
     assert shell == plugin
+
+
+def test_the_panels_table_makes_the_same_scene(engine, qgis_new_project, data):
+    from qgis.core import QgsProcessingFeedback, QgsProject, QgsRasterLayer
+
+    from skysense_qgis.client.blocking import run_request
+    from skysense_qgis.layers.rows import SceneRow, scene_of
+    from skysense_qgis.protocol.records import to_plain
+    from skysense_qgis.protocol.requests import DescribeRaster, EmbedScene
+
+    paths = [str(path) for path in sorted((data / "treesat_ts").glob("*.tif"))]
+    layers = [QgsRasterLayer(path, "layer") for path in paths]
+    QgsProject.instance().addMapLayers(layers)
+    described = {path: run_request(engine, DescribeRaster(path), QgsProcessingFeedback(False)) for path in paths}
+    scene = scene_of([SceneRow(layer.id()) for layer in layers], described, QgsProject.instance(), None)
+    panel = json.loads(json.dumps(to_plain(EmbedScene(scene, "/tmp/f.tif", None))))
+    assert len(paths) > 5 and without_names(panel) == without_names(from_shell("embed", *paths, "--output", "/tmp/f.tif"))
