@@ -74,7 +74,7 @@ def segment(desktop: Desktop) -> None:
     desktop.ask("iface.mapCanvas().zoomToFullExtent()")
     desktop.click('where("segment.start_button")')
     desktop.wait("dock().segment.session is not None and dock().segment.session.ready", 90)
-    for x, y, button in ((0.56, 0.5, 1), (0.44, 0.5, 1)):
+    for x, y, button in ((0.60, 0.42, 1), (0.47, 0.36, 3)):
         desktop.click(f"canvas({x}, {y})", button)
         desktop.wait("dock().segment._item.has_mask")
         time.sleep(1)

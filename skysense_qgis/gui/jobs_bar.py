@@ -18,6 +18,7 @@ class JobsBar(QWidget):
         super().__init__(parent)
         self._handle: JobHandle | None = None
         self.label = QLabel()
+        self.label.setWordWrap(True)  # a long line must not widen the panel
         self.bar = QProgressBar()
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
