@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from shapely.geometry.base import BaseGeometry
 
 from skysense.errors import LabelError, OutputError
-from skysense.scene.write import check_target, sync
+from skysense.scene.write import check_target, partial_folder, sync
 
 
 def write_polygons(
@@ -42,7 +41,7 @@ def write_polygons(
     if not multi:
         columns = [np.empty(0, dtype=object) for _ in fields]
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{target.stem[:40]}.", dir=target.parent) as folder:
+        with partial_folder(target) as folder:
             draft = Path(folder) / "draft.gpkg"
             pyogrio.raw.write(
                 draft,
@@ -51,6 +50,7 @@ def write_polygons(
                 list(fields),
                 layer=layer,
                 driver="GPKG",
+                dataset_options={"VERSION": "1.2"},  # newer ones make the GDAL of QGIS 3.40 warn
                 geometry_type="MultiPolygon",
                 crs=crs or None,
             )
