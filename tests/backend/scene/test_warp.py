@@ -13,7 +13,9 @@ from skysense.scene.grid import Grid, Window
 from skysense.scene.warp import native_grid, placement, read_window, warped
 
 PLACE = Affine(10, 0, 500_000, 0, -10, 5_000_000)
+UTM31 = CRS.from_epsg(32631)
 SIDE = 40
+UTM = CRS.from_epsg(32631)
 HALF = PLACE @ Affine.translation(0.5, 0.5)  # half a pixel to the south-east: every value is a mean of four
 
 
@@ -29,7 +31,7 @@ def write(path, values, mask=None, colours=None, crs="EPSG:32631", transform=PLA
     return path
 
 
-def on(path, transform, nodata=None, side=SIDE, crs=CRS.from_epsg(32631)):
+def on(path, transform, nodata=None, side=SIDE, crs=UTM):
     with rasterio.open(path) as file, warped(file, Grid(crs, transform, side, side), Resampling.bilinear, nodata) as vrt:
         return read_window(vrt, [1, 2, 3], Window(0, 0, side, side), nodata)
 
