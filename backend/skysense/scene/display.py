@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine, from_bounds
 from rasterio.windows import Window as RasterioWindow
 
 from skysense.protocol.scene_source import BandIndex, BandStretch, Display, Extent
 from skysense.scene.grid import Grid, Window
-from skysense.scene.open import damaged, open_raster
+from skysense.scene.open import GDAL_ERRORS, damaged, open_raster
 from skysense.scene.warp import native_grid, read_window, warped
 
 OVERVIEW_PX = 1024  # the longer side that statistics are taken from
@@ -59,7 +58,7 @@ def _read(
     try:
         values = dataset.read(list(indexes), window=window, out_shape=shape, out_dtype="float32")
         valid = dataset.read_masks(list(indexes), window=window, out_shape=shape) > 0
-    except (RasterioError, ValueError) as error:
+    except (*GDAL_ERRORS, ValueError) as error:
         raise damaged(dataset.name, error) from error
     return values, valid & np.isfinite(values)
 

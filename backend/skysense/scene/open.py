@@ -14,11 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from skysense.errors import RasterError
 
+GDAL_ERRORS = (RasterioError, CPLE_BaseError)  # rasterio wraps only some of GDAL's own
 DRIVERS = ["GTiff", "COG", "JP2OpenJPEG", "PNG", "JPEG", "HFA", "ENVI"]
 LARGEST_BLOCK_BYTES = 512 * 2**20  # one block is the least that GDAL reads at once
 # Real files shrink to a thousandth at best (DEFLATE's limit on a constant picture); far beyond that it is a trap.
@@ -50,7 +52,7 @@ def open_raster(path: str) -> Iterator[DatasetReader]:
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
             dataset = DatasetReader(path, driver=DRIVERS)
-        except (RasterioError, ValueError) as error:
+        except (*GDAL_ERRORS, ValueError) as error:
             if _points_elsewhere(path):
                 raise RasterError(
                     f"{Path(path).name} is a virtual raster, a list of other files.",
@@ -69,7 +71,7 @@ def read_checked(dataset: DatasetReader, **how: object) -> np.ndarray:
     """`dataset.read`, with a damaged file as a RasterError that names it."""
     try:
         return dataset.read(**how)
-    except (RasterioError, ValueError, MemoryError) as error:
+    except (*GDAL_ERRORS, ValueError, MemoryError) as error:
         raise damaged(dataset.name, error) from error
 
 

@@ -15,10 +15,9 @@ from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio._err import CPLE_BaseError
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
-from rasterio.errors import CRSError, RasterioError
+from rasterio.errors import CRSError
 from rasterio.features import geometry_mask
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
@@ -33,7 +32,7 @@ from skysense.protocol.sensors import SENSORS
 from skysense.scene.grid import Grid, Window
 from skysense.scene.ground import pixel_size_m
 from skysense.scene.normalise import to_units
-from skysense.scene.open import open_raster
+from skysense.scene.open import GDAL_ERRORS, open_raster
 from skysense.scene.warp import is_turned, native_grid, read_window, warped
 
 Box = tuple[float, float, float, float]  # west, south, east, north
@@ -303,7 +302,7 @@ def _box_in(crs: CRS, target: CRS, box: Box, what: str) -> Box:
         return box
     try:
         moved: Box = transform_bounds(crs, target, *box, densify_pts=21)
-    except (CPLE_BaseError, RasterioError, ValueError):  # PROJ says: outside of the projection's domain
+    except (*GDAL_ERRORS, ValueError):  # PROJ says: outside of the projection's domain
         moved = (math.inf,) * 4
     if not all(math.isfinite(value) for value in moved):
         raise GridError(

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, Resampling
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.transform import Affine
 from rasterio.vrt import WarpedVRT
@@ -16,7 +15,7 @@ from rasterio.warp import calculate_default_transform
 from rasterio.windows import Window as RasterioWindow
 
 from skysense.scene.grid import Grid, Window
-from skysense.scene.open import damaged
+from skysense.scene.open import GDAL_ERRORS, damaged
 
 PLANE = CRS.from_epsg(3857)  # stands for any plane where a file has no CRS: coordinates come out as they went in
 WARP_MB = 64
@@ -89,7 +88,7 @@ def read_window(
     try:
         values = source.read(indexes, window=area, out_dtype="float32")
         seen = source.read_masks(indexes, window=area) > 0  # (C, h, w)
-    except (RasterioError, ValueError) as error:
+    except (*GDAL_ERRORS, ValueError) as error:
         raise damaged(source.name, error) from error
     if nodata is not None:
         seen &= values != np.float32(nodata)

@@ -1,22 +1,25 @@
 """The writer: tiled COGs with overviews, whole or not at all.
 
 Windows are streamed into a plain tiled GeoTIFF beside the target; from it the COG is made, synced, reopened and
-checked, and renamed. Whatever stops the writer, nothing half-done stays under the target's name.
+checked, and renamed. Whatever stops the writer, nothing half-done stays under the target's name; a process that is
+killed leaves a hidden folder `.<name>.….partial`, which the next writer of that name removes.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 import rasterio
 from numpy.typing import NDArray
-from rasterio.errors import RasterioError
 from rasterio.io import DatasetWriter
 from rasterio.shutil import copy as copy_raster
 from rasterio.windows import Window as RasterioWindow
@@ -24,8 +27,12 @@ from rasterio.windows import Window as RasterioWindow
 from skysense import __version__
 from skysense.errors import OutputError
 from skysense.scene.grid import Grid, Window
+from skysense.scene.open import GDAL_ERRORS
+from skysense.scene.warp import placement
 
 BLOCK_PX = 256
+CACHE_BYTES = 32 * 2**20
+LEFT_BEHIND_S = 3600  # a partial folder that nobody has written to for so long belongs to a process that is gone
 Palette = Mapping[int, tuple[int, int, int, int]]
 
 
@@ -43,6 +50,7 @@ class RasterWriter:
         inputs: Sequence[str] = (),
         facts: Mapping[str, object] | None = None,
         palette: Palette | None = None,
+        finishing: Callable[[float], None] | None = None,
     ) -> None:
         """Begin the file.
 
@@ -55,6 +63,7 @@ class RasterWriter:
             inputs: files that the output must not overwrite.
             facts: what made it: inputs, dates, parameters, digests; into the tags and the sidecar.
             palette: colour of each class value.
+            finishing: told the share done while the COG is made; what it raises (`Cancelled`) stops the writer.
 
         Raises:
             OutputError: the folder is missing or read-only, the output is one of the inputs, the disk is full.
@@ -62,8 +71,9 @@ class RasterWriter:
         self.path = Path(path)
         self.grid, self._bands, self._dtype = grid, tuple(bands), dtype
         self._facts = {**(facts or {}), "written_by": f"skysense {__version__}"}
+        self._finishing = finishing
         check_target(self.path, inputs)
-        self._folder = tempfile.TemporaryDirectory(prefix=f".{self.path.stem[:40]}.", dir=self.path.parent)
+        self._folder = partial_folder(self.path)
         profile = {
             "driver": "GTiff",
             "height": grid.height,
@@ -80,13 +90,13 @@ class RasterWriter:
             "BIGTIFF": "IF_SAFER",
         }
         try:
-            with rasterio.Env(GDAL_CACHEMAX=64 * 2**20):
+            with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
                 self._target: DatasetWriter = rasterio.open(self._draft, "w", **profile)
                 self._target.descriptions = self._bands
                 if palette is not None:
                     self._target.write_colormap(1, dict(palette))
                 self._target.update_tags(**{name: _tag(value) for name, value in self._facts.items()})
-        except (RasterioError, OSError) as error:
+        except (*GDAL_ERRORS, OSError) as error:
             self._folder.cleanup()
             raise _cannot_write(self.path, error) from error
 
@@ -99,7 +109,7 @@ class RasterWriter:
         area = RasterioWindow(window.column, window.row, window.width, window.height)
         try:
             self._target.write(values.astype(self._dtype, copy=False), window=area)
-        except (RasterioError, OSError) as error:
+        except (*GDAL_ERRORS, OSError) as error:
             raise _cannot_write(self.path, error) from error
 
     def note(self, **facts: object) -> None:
@@ -114,7 +124,7 @@ class RasterWriter:
         try:
             try:
                 self._target.close()
-            except (RasterioError, OSError) as failure:
+            except (*GDAL_ERRORS, OSError) as failure:
                 if kind is None:
                     raise _cannot_write(self.path, failure) from failure
             if kind is None:
@@ -131,30 +141,101 @@ class RasterWriter:
             options["NBITS"] = "16"
             options["PREDICTOR"] = "NO"  # GDAL has no floating-point predictor for 16 bits
         try:
-            with rasterio.Env(GDAL_CACHEMAX=64 * 2**20, GDAL_NUM_THREADS="1"):
-                copy_raster(str(self._draft), str(ready), driver="COG", **options)
-            self._draft.unlink()
+            self._make(ready, options)
             sync(ready)
             self._check(ready)
             sidecar = Path(self._folder.name) / "ready.json"
             sidecar.write_text(json.dumps(self._facts, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
-            os.replace(sidecar, self.path.with_name(self.path.name + ".json"))
+            sync(sidecar)
             os.replace(ready, self.path)
-        except (RasterioError, OSError) as error:
+            os.replace(sidecar, self.path.with_name(self.path.name + ".json"))
+            for stale in (".aux.xml", ".ovr", ".msk"):  # side files of what was there before
+                self.path.with_name(self.path.name + stale).unlink(missing_ok=True)
+        except (*GDAL_ERRORS, OSError) as error:
             raise _cannot_write(self.path, error) from error
 
+    def _make(self, ready: Path, options: Mapping[str, str]) -> None:
+        """The COG from the draft; GDAL reads it twice, for the overviews and for the file."""
+        watch = _Watch(self._draft, self._finishing, 2 * self._draft.stat().st_size)
+        try:
+            with (
+                rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, GDAL_NUM_THREADS="1"),
+                rasterio.open(self._draft, opener=watch.open) as draft,
+            ):
+                copy_raster(draft, str(ready), driver="COG", **options)
+        except GDAL_ERRORS:
+            if watch.stopped is not None:
+                raise watch.stopped from None
+            raise
+
     def _check(self, ready: Path) -> None:
-        """What was written is what was meant: same place, same shape, and its last block can be read."""
-        with rasterio.open(ready) as written:
+        """What was written is what was meant: the same place and shape, and the same pixels where they are sampled."""
+        with rasterio.open(ready) as written, rasterio.open(self._draft) as draft:
             same = (
-                written.crs == self.grid.crs
-                and written.transform.almost_equals(self.grid.transform, precision=1e-9)
+                written.crs == draft.crs
+                and placement(written).almost_equals(self.grid.transform, precision=1e-9)
                 and (written.count, written.height, written.width) == (len(self._bands), self.grid.height, self.grid.width)
             )
             if not same:
                 raise OSError("the file that was written does not lie where it should")
-            size = min(BLOCK_PX, self.grid.height), min(BLOCK_PX, self.grid.width)
-            written.read(window=RasterioWindow(self.grid.width - size[1], self.grid.height - size[0], size[1], size[0]))
+            height, width = min(BLOCK_PX, self.grid.height), min(BLOCK_PX, self.grid.width)
+            for share in (0.0, 0.5, 1.0):
+                row, column = round(share * (self.grid.height - height)), round(share * (self.grid.width - width))
+                area = RasterioWindow(column, row, width, height)
+                # 16 bits keep 11 binary digits
+                if not np.allclose(written.read(window=area), draft.read(window=area), 2**-10, 1e-6, equal_nan=True):
+                    raise OSError("the file that was written does not hold what it should")
+
+
+class _Watch:
+    """Tells how much of a file GDAL has read, and lets the file end there once the listener raises."""
+
+    def __init__(self, path: Path, listener: Callable[[float], None] | None, total: int) -> None:
+        self.path = path
+        self.stopped: BaseException | None = None
+        self._listener, self._total, self._read = listener, max(total, 1), 0
+
+    def open(self, path: str, mode: str = "rb") -> io.FileIO:
+        """What rasterio calls to open the file, and to look for others beside it."""
+        if Path(path).name != self.path.name:
+            raise FileNotFoundError(path)
+        return _WatchedFile(self)
+
+    def may_read(self) -> bool:
+        if self.stopped is None and self._listener is not None:
+            try:
+                self._listener(min(self._read / self._total, 1.0))
+            except BaseException as error:  # GDAL's thread of calls cannot carry it: `_make` raises it again
+                self.stopped = error
+        return self.stopped is None
+
+    def count(self, read: int) -> None:
+        self._read += read
+
+
+class _WatchedFile(io.FileIO):
+    def __init__(self, watch: _Watch) -> None:
+        super().__init__(watch.path, "rb")
+        self._watch = watch
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size) if self._watch.may_read() else b""
+        self._watch.count(len(data or b""))
+        return data
+
+
+def partial_folder(target: Path) -> tempfile.TemporaryDirectory[str]:
+    """A hidden folder beside the target, on the same disk; those that a killed process left there are removed."""
+    prefix, suffix = f".{target.stem[:40]}.", ".partial"
+    for old in target.parent.glob(f"{_literal(prefix)}*{suffix}"):
+        if old.is_dir() and time.time() - max(part.stat().st_mtime for part in (old, *old.iterdir())) > LEFT_BEHIND_S:
+            shutil.rmtree(old, ignore_errors=True)
+    return tempfile.TemporaryDirectory(suffix=suffix, prefix=prefix, dir=target.parent)
+
+
+def _literal(text: str) -> str:
+    """As a pattern that matches itself alone."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in text)
 
 
 def check_target(path: Path, inputs: Sequence[str]) -> None:

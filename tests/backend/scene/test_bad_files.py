@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -195,24 +197,31 @@ def test_folders_that_cannot_be_written(tmp_path):
         RasterWriter(str(tmp_path), GRID, ("x",), "uint8", 0)
 
 
-def test_a_full_disk_leaves_nothing(tmp_path):
+@pytest.mark.skipif(sys.platform == "win32", reason="no such limit there")
+@pytest.mark.parametrize("when", ["tiles", "cog"])
+def test_a_full_disk_leaves_nothing(tmp_path, when):
     """The kernel's limit on file size stands in for the disk's end: writing fails in the same place."""
-    import subprocess
-    import sys
-
     code = f"""
 import resource, signal, numpy as np
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 from skysense.errors import OutputError
 from skysense.scene.grid import Grid, Window
 from skysense.scene.write import RasterWriter
+
+def fill_the_disk():
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+
 grid = Grid(CRS.from_epsg(32631), Affine(10, 0, 5e5, 0, -10, 5e6), 600, 600)
+if {when!r} == "tiles":
+    fill_the_disk()
 try:
     with RasterWriter({str(tmp_path / "out.tif")!r}, grid, ("x",), "uint8", 0) as writer:
         writer.write(Window(0, 0, 600, 600), np.random.default_rng(0).integers(0, 255, (1, 600, 600)).astype("uint8"))
+        writer._target.close()
+        if {when!r} == "cog":
+            fill_the_disk()
 except OutputError as error:
     print("refused:", error.remedy)
 """
