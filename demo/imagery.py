@@ -131,10 +131,11 @@ def _members(unpacked: Path, sensor: str) -> list[tuple[str, str, bytes]]:
 
 
 def _buildings(unpacked: Path, ready: Path) -> tuple[Path, Path]:
-    """Whole, unoccluded outlines, and one point inside each: what a user would click."""
+    """Outlines that no tree covers and no rim cuts, and one point inside each: what a user would click."""
     meta, _, geometry, fields = pyogrio.raw.read(unpacked / "solaris/data/geotiff_labels.geojson")
-    truncated = fields[list(meta["fields"]).index("truncated")]
-    shapes = shapely.from_wkb(geometry)[truncated.astype(int) == 0]
+    names = list(meta["fields"])
+    seen = (fields[names.index("truncated")].astype(int) == 0) & (fields[names.index("name")] != "Occlusion")
+    shapes = shapely.from_wkb(geometry)[seen]
     numbers = np.arange(1, len(shapes) + 1)
     centres = shapely.point_on_surface(shapes)
     outlines, points = ready / "atlanta/buildings.gpkg", ready / "atlanta/points.gpkg"
