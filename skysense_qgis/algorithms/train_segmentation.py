@@ -32,7 +32,8 @@ class TrainSegmentationAlgorithm(SceneAlgorithm):
     TAGS = ("fine-tune", "classification", "land cover", "labels", "deep learning", "supervised")
     HELP = (
         "Learns your classes from polygons drawn on a scene. Whole blocks of the scene are kept apart to measure the "
-        "accuracy, which the model's card tells. Tuning the head alone takes about a minute on a laptop."
+        "accuracy, which the model's card tells. Tuning the head alone is the quickest. Save the model in the models' folder "
+        "of the SkySense settings, and the panel lists it too."
     )
 
     def initAlgorithm(self, configuration=None) -> None:
