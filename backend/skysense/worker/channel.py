@@ -1,4 +1,4 @@
-"""The worker's end of the pipe. File descriptor 1 belongs to frames; whatever libraries print goes to stderr."""
+"""The worker's end of the pipe. What libraries print goes to stderr, and none of them reads our input."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ class Channel:
     """Sends records from any thread, reads frames in one."""
 
     def __init__(self) -> None:
-        self._out = os.dup(1)
+        self._in, self._out = os.dup(0), os.dup(1)  # not inherited by processes that a library may start
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
         os.dup2(2, 1)  # also what native libraries print
         sys.stdout = sys.stderr
         self._lock = threading.Lock()
@@ -36,7 +39,7 @@ class Channel:
     def frames(self) -> Iterator[dict[str, object] | FrameError]:
         """Frames until the end of input or until nothing can be read any more."""
         reader = FrameReader()
-        while data := os.read(0, READ_BYTES):
+        while data := os.read(self._in, READ_BYTES):
             for frame in reader.feed(data):
                 yield frame
                 if isinstance(frame, FrameError) and frame.fatal:

@@ -6,6 +6,7 @@ import logging
 from collections import deque
 
 TAIL_LINES = 60
+TAIL_CHARACTERS = 16_000  # a failure has to fit into a frame, whatever was logged
 
 
 class Tail(logging.Handler):
@@ -19,7 +20,7 @@ class Tail(logging.Handler):
         self._lines.extend(self.format(record).splitlines())
 
     def text(self) -> str:
-        return "\n".join(self._lines)
+        return "\n".join(self._lines)[-TAIL_CHARACTERS:]
 
 
 def start(level: int = logging.INFO) -> Tail:

@@ -15,7 +15,7 @@ import threading
 import time
 
 from skysense import __version__
-from skysense.errors import InternalError, SkySenseError
+from skysense.errors import Cancelled, InternalError, SkySenseError
 from skysense.jobs import table
 from skysense.protocol.framing import FrameError
 from skysense.protocol.messages import (
@@ -78,8 +78,10 @@ def _answer(call: Call, channel: Channel, queue: WorkQueue, tail: worker_log.Tai
     started = time.monotonic()
     try:
         report.progress(0.0, "Starting")
-        result = table.load(type(call.request))(call.request, report)
-        report.finish()
+        try:
+            result = table.load(type(call.request))(call.request, report)
+        finally:
+            report.finish()
         channel.send(Result(call.job, result))
         log.info("%s: done in %.1f s", name, time.monotonic() - started)
     except SkySenseError as error:
@@ -112,7 +114,9 @@ def _read(channel: Channel, queue: WorkQueue, tail: worker_log.Tail) -> None:
             continue
         if isinstance(message, Cancel):
             channel.send(CancelReceived(message.job))
-            queue.cancel(message.job)
+            if queue.cancel(message.job):
+                stopped = Cancelled()
+                channel.send(Failure(message.job, stopped.code, stopped.sentence, stopped.remedy))
         elif isinstance(message, Call) and type(message.request) in RESULTS:
             queue.put(message)
         else:

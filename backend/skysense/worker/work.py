@@ -30,13 +30,15 @@ class WorkQueue:
             self._changed.notify()
 
     def cancel(self, job: int) -> bool:
-        """Mark the job as cancelled; False if it is neither waiting nor at work."""
+        """Stop the job at work, or take it out of the line; True for the latter: nobody else answers it then."""
         with self._changed:
-            known = job == self.working_on or any(call.job == job for call in self._waiting)
-            if known:
+            if job == self.working_on:
                 self._cancelled.add(job)
-                self._changed.notify()
-            return known
+                return False
+            waiting = [call for call in self._waiting if call.job == job]
+            for call in waiting:
+                self._waiting.remove(call)
+            return bool(waiting)
 
     def end(self) -> None:
         """Take no more: everything is cancelled."""
@@ -52,10 +54,7 @@ class WorkQueue:
                 self._changed.wait()
             if self._ended:
                 return None
-            # A job that was cancelled while it waited is answered before anything long begins.
-            stopped = next((call for call in self._waiting if call.job in self._cancelled), None)
-            call = stopped or self._waiting[0]
-            self._waiting.remove(call)
+            call = self._waiting.popleft()
             self.working_on = call.job
             return call
 
@@ -74,20 +73,20 @@ class ChannelReport:
         self._job, self._channel, self._queue = job, channel, queue
         self._started = time.monotonic()
         self._sent = 0.0
-        self._stage = ""
+        self._stage, self._fraction = "", 0.0
         self._points: list[Series] = []
 
     def progress(self, fraction: float, stage: str, detail: str = "", points: tuple[Series, ...] = ()) -> None:
         if self.cancelled():
             raise Cancelled()
         self._points.extend(points)
+        self._fraction = min(max(fraction, self._fraction), 1.0)
         now = time.monotonic()
         if now - self._sent < PROGRESS_EACH_S and stage == self._stage:
             return
         self._sent, self._stage = now, stage
-        fraction = min(max(fraction, 0.0), 1.0)
-        left = seconds_left(self._started, fraction)
-        self._channel.send(Progress(self._job, stage, fraction, left, detail, tuple(self._points)))
+        left = seconds_left(self._started, self._fraction)
+        self._channel.send(Progress(self._job, stage, self._fraction, left, detail, tuple(self._points)))
         self._points.clear()
 
     def cancelled(self) -> bool:
@@ -96,4 +95,6 @@ class ChannelReport:
     def finish(self) -> None:
         """Send the points that are still held back."""
         if self._points:
-            self._channel.send(Progress(self._job, self._stage, 1.0, 0.0, "", tuple(self._points)))
+            left = seconds_left(self._started, self._fraction)
+            self._channel.send(Progress(self._job, self._stage, self._fraction, left, "", tuple(self._points)))
+            self._points.clear()

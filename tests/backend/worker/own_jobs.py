@@ -1,0 +1,81 @@
+"""The real worker with one job of the tests in it: what DescribeRaster's path says.
+
+Run as a program in the place of backend/__main__.py.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "backend"))
+
+from skysense.cli import main  # noqa: E402
+from skysense.jobs import table  # noqa: E402
+from skysense.jobs.report import Report  # noqa: E402
+from skysense.protocol.messages import Series  # noqa: E402
+from skysense.protocol.requests import CloseView, DescribeRaster, ViewClosed  # noqa: E402
+
+
+def run(request: DescribeRaster, report: Report) -> ViewClosed:
+    kind, _, argument = request.path.partition(" ")
+    {"print": chatter, "fault": fault, "memory": memory, "points": points, "deaf": deaf, "tidy": tidy, "large": large}[kind](
+        argument, report
+    )
+    return ViewClosed(kind)
+
+
+def chatter(_: str, report: Report) -> None:
+    """As libraries do it, in Python and below."""
+    print("Content-Length: 2\r\n\r\n{}", flush=True)
+    os.write(1, b"native noise\n")
+    sys.stderr.write("stderr noise\n")
+
+
+def fault(_: str, report: Report) -> None:
+    raise ValueError("the secret inside")
+
+
+def memory(_: str, report: Report) -> None:
+    raise MemoryError
+
+
+def points(argument: str, report: Report) -> None:
+    """So many points as fast as it goes, then perhaps a fault."""
+    count, _, ends = argument.partition(" ")
+    for step in range(int(count)):
+        report.progress(step / int(count), "Training", points=(Series("loss", step, 1.0),))
+    if ends:
+        raise ValueError(ends)
+
+
+def deaf(seconds: str, report: Report) -> None:
+    """Does not look whether it should stop."""
+    report.progress(0.1, "Deaf")
+    time.sleep(float(seconds))
+
+
+def tidy(path: str, report: Report) -> None:
+    """Holds a file until it is stopped, and needs half a second to clean up."""
+    file = Path(path)
+    file.write_text("half done")
+    try:
+        for _ in range(600):
+            report.progress(0.1, "Holding")
+            time.sleep(0.1)
+    finally:
+        time.sleep(0.5)
+        file.unlink()
+
+
+def large(_: str, report: Report) -> None:
+    """Logs more than a frame may hold, in one line, and fails."""
+    raise ValueError("x" * (20 * 2**20))
+
+
+if __name__ == "__main__":
+    sys.modules["own_jobs"] = sys.modules["__main__"]
+    table.JOBS = {DescribeRaster: "own_jobs", CloseView: "skysense.jobs.close_view"}
+    raise SystemExit(main())
