@@ -111,13 +111,18 @@ def test_cancelling_leaves_no_file(tiles, tmp_path, wait):
     wait(lambda: not path.exists())
 
 
-@pytest.mark.parametrize("raising", [False, True])  # another plugin may have turned GDAL's exceptions on
-def test_a_folder_that_is_not_there_is_said(tiles, tmp_path, raising):
-    before = gdal.GetUseExceptions()
-    (gdal.UseExceptions if raising else gdal.DontUseExceptions)()
-    with pytest.raises(LayerError, match="cannot be written"):
-        draw_and_wait(tiles, sheet_for(WHOLE, ZOOM_1), tmp_path / "no/drawn.tif", transforms(), QgsProcessingFeedback())
-    (gdal.UseExceptions if before else gdal.DontUseExceptions)()
+def test_a_folder_that_is_not_there_is_said(tiles, tmp_path):
+    """Whether GDAL raises or not: another plugin may have turned its exceptions on."""
+
+    def refused() -> None:
+        with pytest.raises(LayerError, match="cannot be written"):
+            draw_and_wait(tiles, sheet_for(WHOLE, ZOOM_1), tmp_path / "no/drawn.tif", transforms(), QgsProcessingFeedback())
+
+    refused()
+    if not gdal.GetUseExceptions():  # where they are on already, GDAL 3.6 does not let them be turned off out of order
+        gdal.UseExceptions()
+        refused()
+        gdal.DontUseExceptions()
 
 
 @pytest.fixture
