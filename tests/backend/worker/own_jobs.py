@@ -12,11 +12,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "backend"))
 
-from skysense.cli import main  # noqa: E402
-from skysense.jobs import table  # noqa: E402
-from skysense.jobs.report import Report  # noqa: E402
-from skysense.protocol.messages import Series  # noqa: E402
-from skysense.protocol.requests import CloseView, DescribeRaster, ViewClosed  # noqa: E402
+from skysense.cli import main
+from skysense.jobs import table
+from skysense.jobs.report import Report
+from skysense.protocol.messages import Series
+from skysense.protocol.requests import CloseView, DescribeRaster, ViewClosed
 
 
 def run(request: DescribeRaster, report: Report) -> ViewClosed:
