@@ -6,21 +6,26 @@ never taken for a whole one. QGIS's own Python is not touched.
 
 from __future__ import annotations
 
-import shutil
 import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from qgis.PyQt.QtCore import QLockFile, QObject, QProcess, QStandardPaths, QStorageInfo, pyqtSignal
+from qgis.PyQt.QtCore import QLockFile, QObject, QProcess, QStandardPaths, QStorageInfo, QTimer, pyqtSignal
 
-from ..paths import BACKEND, cache_folder
+from ..paths import BACKEND
 from ..protocol.messages import Failure
+from ..settings import Settings
 from .environment import clean_environment, managed_folder
 
-NEEDED_BYTES = 8 * 10**9  # the environment takes 5 GB, and as much again passes through the cache
+NEEDED_BYTES = 8 * 10**9  # the environment takes 5 GB, and nearly as much again passes through the installer's cache
 CANDIDATES = ("python3.12", "python3.13", "python3.11", "python3")
 LEAST_VERSION = (3, 11)
 PROBE = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
+REMOVE = "import shutil, sys; shutil.rmtree(sys.argv[1], ignore_errors=True)"
+TAIL_LINES = 80
 
 
 @dataclass(frozen=True)
@@ -40,43 +45,56 @@ class EngineInstaller(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        cache = Settings.load().cache
         self.target = managed_folder()
+        self.log = cache / "logs" / "setup.log"
+        self._cache = cache
         self._draft = self.target.with_name(self.target.name + ".part")
-        self._tools = cache_folder() / "uv"
-        cache_folder().mkdir(parents=True, exist_ok=True)
-        self._lock = QLockFile(str(cache_folder() / "setup.lock"))
-        self._lock.setStaleLockTime(0)
+        self._tools = cache / "uv"
+        self._lock = QLockFile(str(cache / "setup.lock"))
+        self._lock.setStaleLockTime(0)  # only a dead process gives it up
         self._process: QProcess | None = None
         self._steps: list[Step] = []
         self._done = 0.0
         self._cancelled = False
         self._tail: list[str] = []
         self._candidates = [path for name in CANDIDATES if (path := QStandardPaths.findExecutable(name))]
+        self._python = ""
 
     def start(self) -> None:
-        """Begin; returns at once."""
-        free = QStorageInfo(str(cache_folder())).bytesAvailable()
+        """Begin; returns at once, also `finished` comes later."""
+        QTimer.singleShot(0, self._begin)
+
+    def cancel(self) -> None:
+        """Stop; `finished` follows with a Failure of code "cancelled"."""
+        self._cancelled = True
+        if self._process is not None:
+            self._process.kill()
+
+    def _begin(self) -> None:
+        try:
+            self.log.parent.mkdir(parents=True, exist_ok=True)
+            self.log.write_text("", encoding="utf-8")
+        except OSError as error:
+            self._fail(f"The folder {self._cache} cannot be written: {error.strerror}.", "Choose another one in the settings.")
+            return
+        free = QStorageInfo(str(self._cache)).bytesAvailable()
         if free < NEEDED_BYTES:
             self._fail(
-                f"Setting the engine up needs {NEEDED_BYTES / 1e9:.0f} GB in {cache_folder()}, {free / 1e9:.1f} GB are free.",
-                "Free some space and try again.",
+                f"Setting the engine up needs {NEEDED_BYTES / 1e9:.0f} GB in {self._cache}, {free / 1e9:.1f} GB are free.",
+                "Free some space, or choose another folder in the settings, and try again.",
             )
         elif not self._lock.tryLock(0):
             self._fail("The engine is being set up in another QGIS window.", "Wait until that is done.")
         else:
             self._probe()
 
-    def cancel(self) -> None:
-        self._cancelled = True
-        if self._process is not None:
-            self._process.kill()
-
     # -- a Python to start from --------------------------------------------------------------------------------------
     def _probe(self) -> None:
         if not self._candidates:
             self._fail(
                 "No Python 3.11 or newer with the venv module was found.",
-                "Install one (on Debian and Ubuntu: apt install python3-venv), or name it in the settings.",
+                "Install one (on Debian and Ubuntu: apt install python3-venv) and try again.",
             )
             return
         self.progressed.emit(self.tr("Looking for Python"), 0.0)
@@ -91,20 +109,25 @@ class EngineInstaller(QObject):
         if code != 0 or version < LEAST_VERSION:
             self._probe()
             return
-        self.line.emit(f"{python}: Python {version[0]}.{version[1]}")
-        self._plan(python)
+        self._note(f"{python}: Python {version[0]}.{version[1]}")
+        self._python = python
+        self._remove(self._draft)  # of a run that was interrupted
+        self._plan()
         self._next()
 
-    def _plan(self, python: str) -> None:
-        shutil.rmtree(self._draft, ignore_errors=True)
+    def _plan(self) -> None:
         folder = "Scripts" if sys.platform == "win32" else "bin"
         own, uv = str(self._tools / folder / "python"), str(self._tools / folder / "uv")
         new = str(self._draft / folder / "python")
         lock = str(BACKEND / "requirements.lock")
-        self._steps = [
-            Step(self.tr("Preparing the installer"), python, ["-I", "-m", "venv", str(self._tools)], 0.04),
+        prepare = [
+            Step(self.tr("Preparing the installer"), self._python, ["-I", "-m", "venv", str(self._tools)], 0.04),
             Step(self.tr("Fetching the installer"), own, ["-I", "-m", "pip", "install", "--quiet", "uv"], 0.04),
-            Step(self.tr("Making the environment"), uv, ["venv", "--python", python, str(self._draft)], 0.02),
+        ]
+        there = QStandardPaths.findExecutable("uv", [str(Path(uv).parent)])
+        self._steps = [
+            *([] if there else prepare),
+            Step(self.tr("Making the environment"), uv, ["venv", "--python", self._python, str(self._draft)], 0.02),
             Step(
                 self.tr("Downloading and installing, about 5 GB"),
                 uv,
@@ -121,25 +144,33 @@ class EngineInstaller(QObject):
             return
         step = self._steps[0]
         self.progressed.emit(step.title, self._done)
-        self.line.emit(f"$ {Path(step.program).name} {' '.join(step.arguments)}")
+        self._note(f"$ {Path(step.program).name} {' '.join(step.arguments)}")
         self._run(step.program, step.arguments, self._stepped)
 
     def _stepped(self, code: int, output: str) -> None:
         step = self._steps.pop(0)
         if code != 0:
-            self._fail(f"“{step.title}” failed.", "The log tells why. Check the connection and free space, then try again.")
+            self._fail(
+                f"“{step.title}” failed.",
+                f"Check the connection and the free space, then try again. The log tells more: {self.log}",
+            )
             return
         self._done += step.share
         self._next()
 
     def _settle(self) -> None:
-        shutil.rmtree(self.target, ignore_errors=True)
-        self._draft.rename(self.target)
+        self._remove(self.target)
+        try:
+            self._draft.rename(self.target)
+        except OSError as error:
+            self._fail(f"The engine could not be moved to {self.target}: {error.strerror}.", "Close other QGIS windows and try again.")
+            return
         self._lock.unlock()
         self.progressed.emit(self.tr("The engine is ready"), 1.0)
         self.finished.emit(None)
 
-    def _run(self, program: str, arguments: list[str], then) -> None:
+    def _run(self, program: str, arguments: list[str], then: Callable[[int, str], None]) -> None:
+        """Start a program; `then` takes its exit code and what it said."""
         output: list[str] = []
         process = QProcess(self)
         process.setProcessEnvironment(clean_environment())
@@ -151,8 +182,7 @@ class EngineInstaller(QObject):
             text = bytes(process.readAll()).decode("utf-8", "replace")
             output.append(text)
             for part in text.splitlines():
-                self._tail = [*self._tail[-80:], part]
-                self.line.emit(part)
+                self._note(part)
 
         def ended(code: int, status: QProcess.ExitStatus) -> None:
             read()
@@ -174,7 +204,23 @@ class EngineInstaller(QObject):
         self._process = process
         process.start()
 
+    def _note(self, line: str) -> None:
+        self._tail = [*self._tail[1 - TAIL_LINES :], line]
+        with suppress(OSError), self.log.open("a", encoding="utf-8") as file:  # a full disk: the step itself will say so
+            file.write(line + "\n")
+        self.line.emit(line)
+
+    def _remove(self, folder: Path) -> None:
+        """Out of the way at once; 60,000 files are deleted by a process of its own."""
+        if not folder.exists():
+            return
+        trash = folder.with_name(f"{folder.name}.{time.time_ns()}.trash")
+        with suppress(OSError):  # in use, as Windows knows it: the next step fails and says so
+            folder.rename(trash)
+            QProcess.startDetached(self._python, ["-I", "-c", REMOVE, str(trash)])
+
     def _fail(self, sentence: str, remedy: str, code: str = "setup") -> None:
+        if self._python:
+            self._remove(self._draft)
         self._lock.unlock()
-        shutil.rmtree(self._draft, ignore_errors=True)
         self.finished.emit(Failure(None, code, sentence, remedy, "\n".join(self._tail)))

@@ -1,0 +1,191 @@
+"""Setting an engine up: the real steps, with one small package in the place of five gigabytes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from qgis.core import QgsSettings
+from qgis.PyQt.QtCore import QTimer
+
+from skysense_qgis.client import environment, installer
+from skysense_qgis.client.environment import find_engine, managed_folder, managed_python
+from skysense_qgis.client.installer import EngineInstaller
+from skysense_qgis.settings import Settings
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+PACKAGE = "attrs"  # needs no other
+
+
+def lock_of(package: str) -> str:
+    """Its lines of the real lock file, with the digests."""
+    text = (REPOSITORY / "backend/requirements.lock").read_text()
+    return re.search(rf"^{package}==.*?(?=^\S)", text, re.MULTILINE | re.DOTALL).group()
+
+
+@pytest.fixture
+def backend(tmp_path, monkeypatch):
+    """A backend that needs one package and says so when it is tried."""
+    folder = tmp_path / "backend"
+    folder.mkdir()
+    (folder / "requirements.lock").write_text(lock_of(PACKAGE))
+    (folder / "__main__.py").write_text(f"import {PACKAGE}\nprint('doctor:', {PACKAGE}.__file__)\n")
+    for module in (environment, installer):
+        monkeypatch.setattr(module, "BACKEND", folder)
+    return folder
+
+
+@pytest.fixture
+def cache(qgis_app, tmp_path, backend):
+    """The user's folder for the engine, empty."""
+    QgsSettings().remove("skysense")
+    folder = tmp_path / "the cache"
+    Settings(cache_folder=str(folder)).save()
+    yield folder
+    QgsSettings().remove("skysense")
+
+
+@pytest.fixture
+def with_uv(cache):
+    """The installer is there already, from `make setup`."""
+    uv = REPOSITORY / ".uv"
+    if not (uv / "bin/uv").exists():
+        pytest.skip("uv is not there; make setup installs it")
+    cache.mkdir()
+    (cache / "uv").symlink_to(uv)
+    return cache
+
+
+class Run:
+    """One run of the installer and what it said."""
+
+    def __init__(self) -> None:
+        self.installer = EngineInstaller()
+        self.ends: list = []
+        self.titles: list[str] = []
+        self.fractions: list[float] = []
+        self.lines: list[str] = []
+        self.installer.finished.connect(self.ends.append)
+        self.installer.line.connect(self.lines.append)
+        self.installer.progressed.connect(self._progress)
+        self.installer.start()
+
+    def _progress(self, title: str, fraction: float) -> None:
+        self.titles.append(title)
+        self.fractions.append(fraction)
+
+
+def left(cache: Path) -> set[str]:
+    """What a run leaves, its log apart."""
+    return {path.name for path in cache.iterdir()} - {"uv", "logs", "setup.lock"}
+
+
+def test_from_nothing_to_an_engine_while_qgis_goes_on(cache, wait, qgis_app):
+    gaps, last = [], [time.monotonic()]
+
+    def tick() -> None:
+        now = time.monotonic()
+        gaps.append(now - last[0])
+        last[0] = now
+
+    timer = QTimer()
+    timer.timeout.connect(tick)
+    timer.start(10)
+    run = Run()
+    assert not run.ends
+    wait(lambda: run.ends, 120)
+    timer.stop()
+    assert run.ends == [None], run.ends[0]
+    assert find_engine().python == managed_python() and left(cache) == {managed_folder().name}
+    done = subprocess.run([managed_python(), "-I", "-c", f"import {PACKAGE}"], capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert run.fractions == sorted(run.fractions) and run.fractions[-1] == 1.0
+    assert run.installer.log.read_text().splitlines() == run.lines
+    assert any("doctor:" in line for line in run.lines)
+    assert max(gaps) < 0.25, f"QGIS stood still for {max(gaps):.3f} s"
+
+
+def test_a_second_time_it_replaces_the_first(with_uv, wait):
+    for _ in range(2):
+        run = Run()
+        wait(lambda run=run: run.ends, 60)
+        assert run.ends == [None]
+    assert managed_python().exists()
+    wait(lambda: left(with_uv) == {managed_folder().name}, 20)
+
+
+def test_a_package_with_another_digest_is_refused_and_nothing_stays(with_uv, backend, wait):
+    lock = backend / "requirements.lock"
+    lock.write_text(re.sub(r"sha256:[0-9a-f]{8}", "sha256:00000000", lock.read_text()))
+    run = Run()
+    wait(lambda: run.ends, 60)
+    failure = run.ends[0]
+    assert failure.code == "setup" and str(run.installer.log) in failure.remedy and "mismatch" in failure.log.lower()
+    wait(lambda: left(with_uv) == set(), 20)
+    assert not managed_folder().exists()
+
+
+def test_an_engine_that_does_not_run_is_not_taken(with_uv, backend, wait):
+    (backend / "__main__.py").write_text("import sys\nsys.exit('illegal instruction')\n")
+    run = Run()
+    wait(lambda: run.ends, 60)
+    assert "illegal instruction" in run.ends[0].log
+    wait(lambda: left(with_uv) == set(), 20)
+    assert not managed_folder().exists()
+
+
+def test_a_cancel_leaves_nothing_and_it_can_be_started_again(with_uv, backend, wait):
+    main = backend / "__main__.py"
+    text = main.read_text()
+    main.write_text("import time\nprint('trying', flush=True)\ntime.sleep(60)\n")
+    run = Run()
+    wait(lambda: "trying" in run.lines, 60)
+    asked = time.monotonic()
+    run.installer.cancel()
+    wait(lambda: run.ends, 5)
+    assert time.monotonic() - asked < 2.0
+    assert run.ends[0].code == "cancelled" and len(run.ends) == 1
+    wait(lambda: left(with_uv) == set(), 20)
+    main.write_text(text)
+    again = Run()
+    wait(lambda: again.ends, 60)
+    assert again.ends == [None]
+
+
+def test_two_windows_do_not_disturb_each_other(with_uv, wait):
+    first = Run()
+    wait(lambda: first.lines, 20)
+    second = Run()
+    wait(lambda: second.ends, 5)
+    assert "another QGIS window" in second.ends[0].sentence and not first.ends
+    wait(lambda: first.ends, 60)
+    assert first.ends == [None]
+
+
+def test_a_full_disk_is_told_beforehand(with_uv, wait, monkeypatch):
+    monkeypatch.setattr(installer, "NEEDED_BYTES", 10**18)
+    run = Run()
+    wait(lambda: run.ends, 5)
+    assert "GB are free" in run.ends[0].sentence and str(with_uv) in run.ends[0].sentence
+
+
+def test_a_python_that_is_too_old_is_passed_over(with_uv, wait, monkeypatch, tmp_path):
+    for name, version in (("python-old", "3.9"), ("python-broken", "")):
+        program = tmp_path / name
+        program.write_text(f"#!/bin/sh\necho {version}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(installer, "CANDIDATES", ("python-old", "python-broken", "python-none"))
+    run = Run()
+    wait(lambda: run.ends, 10)
+    assert "No Python 3.11" in run.ends[0].sentence and "python3-venv" in run.ends[0].remedy
+
+
+def test_a_folder_that_cannot_be_written_is_named(cache, wait):
+    cache.write_text("a file in its place")
+    run = Run()
+    wait(lambda: run.ends, 5)
+    assert str(cache) in run.ends[0].sentence and "settings" in run.ends[0].remedy
