@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -10,11 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from skysense.errors import RequestError
 from skysense.jobs.batches import SceneTiles, TileData
-from skysense.jobs.encoders import choose_device
+from skysense.jobs.encoders import choose_device, stoppable
 from skysense.jobs.pipeline import WriteBehind, read_ahead
 from skysense.jobs.provenance import inputs_of, scene_facts
-from skysense.jobs.report import Report
+from skysense.jobs.report import Part, Report
 from skysense.protocol.requests import ApplyModel, LabelMapWritten
 from skysense.scene.grid import Window
 from skysense.scene.read import SceneReader
@@ -39,9 +41,11 @@ def run(request: ApplyModel, report: Report) -> LabelMapWritten:
     """Classify every pixel of the scene.
 
     Raises:
-        ModelError: no model, or one of another encoder. RasterError and its kinds. OutputError.
+        RequestError: one name for two files. ModelError: no model, or one of another encoder. RasterError and its kinds. OutputError.
     """
     started = time.monotonic()
+    if request.confidence_path == request.output_path:
+        raise RequestError("Classes and confidence have the same file name.", "Choose two names.")
     report.progress(0.0, "Loading the model")
     device = choose_device(request.device)
     segmenter = load_segmenter(request.model_path, device)
@@ -49,14 +53,14 @@ def run(request: ApplyModel, report: Report) -> LabelMapWritten:
     counts = np.zeros(256, np.int64)
     facts = {**scene_facts(request.scene), "model": request.model_path, "model_digest": segmenter.card.digest}
     inputs = [*inputs_of(request.scene), request.model_path]
-    with SceneReader(request.scene) as scene, ExitStack() as stack:
+    with SceneReader(request.scene) as scene, stoppable(segmenter, report), ExitStack() as stack:
         tiles = SceneTiles(scene, segmenter.info)
         tiling = tiles.tiling(request.tile_px)
         legend = {entry.value: _rgba(entry.colour) for entry in segmenter.classes}
         output = stack.enter_context(
             RasterWriter(
                 request.output_path, scene.grid, ("class",), "uint8", NO_CLASS, inputs=inputs, facts=facts,
-                palette={NO_CLASS: (0, 0, 0, 0), **legend},
+                palette={NO_CLASS: (0, 0, 0, 0), **legend}, finishing=_finishing(Part(report, 0.97, 1.0)),
             )
         )  # fmt: skip
         confidence = None
@@ -64,7 +68,7 @@ def run(request: ApplyModel, report: Report) -> LabelMapWritten:
             confidence = stack.enter_context(
                 RasterWriter(
                     request.confidence_path, scene.grid, ("confidence in per cent",), "uint8", NO_CONFIDENCE,
-                    inputs=inputs, facts=facts,
+                    inputs=inputs, facts=facts, finishing=_finishing(Part(report, 0.95, 0.97)),
                 )
             )  # fmt: skip
 
@@ -73,8 +77,8 @@ def run(request: ApplyModel, report: Report) -> LabelMapWritten:
             if confidence is not None:
                 confidence.write(labels.window, labels.confidence[None])
 
-        with WriteBehind(write) as writer:
-            for done, (tile, data) in enumerate(read_ahead(tiling, lambda tile: tiles.read(tile.outer))):
+        with WriteBehind(write) as writer, read_ahead(tiling, lambda tile: tiles.read(tile.outer)) as read:
+            for done, (tile, data) in enumerate(read):
                 report.progress(0.95 * done / len(tiling), "Classifying tiles", f"tile {done + 1} of {len(tiling)}")
                 labels = classify(segmenter, data, tile, values, device)
                 counts += np.bincount(labels.classes.ravel(), minlength=256)
@@ -99,13 +103,19 @@ def classify(
     """Most probable class of each pixel of the tile's core, and its probability."""
     inner = tile.inner
     rows, columns = slice(inner.row, inner.row + inner.height), slice(inner.column, inner.column + inner.width)
+    valid = data.valid[rows, columns]
+    if not valid.any():
+        return Labels(tile.core, np.full(valid.shape, NO_CLASS, np.uint8), np.full(valid.shape, NO_CONFIDENCE, np.uint8))
     with torch.inference_mode():
         logits = segmenter.predict(data.batch(device))[0, :, rows, columns].float()  # (K, h, w)
         probability, best = logits.softmax(dim=0).max(dim=0)
-    valid = data.valid[rows, columns]
     classes = np.where(valid, values[best.cpu().numpy()], NO_CLASS).astype(np.uint8)
     percent = np.rint(100 * probability.cpu().numpy())
     return Labels(tile.core, classes, np.where(valid, percent, NO_CONFIDENCE).astype(np.uint8))
+
+
+def _finishing(part: Part) -> Callable[[float], None]:
+    return lambda share: part.progress(share, "Finishing the files")
 
 
 def _rgba(colour: str) -> tuple[int, int, int, int]:

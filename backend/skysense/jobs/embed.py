@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skysense.errors import RasterError
+from skysense.errors import RasterError, RequestError
 from skysense.jobs.batches import SceneTiles, TileData
 from skysense.jobs.components import Components, CovarianceSum
-from skysense.jobs.encoders import choose_device, encoder_on
+from skysense.jobs.encoders import choose_device, encoder_on, stoppable
 from skysense.jobs.pipeline import WriteBehind, read_ahead
 from skysense.jobs.provenance import inputs_of, scene_facts
 from skysense.jobs.report import Part, Report
@@ -27,6 +27,7 @@ from skysense.scene.write import RasterWriter
 
 SAMPLED_TILES = 64  # at most, and a sixteenth of all, but at least
 LEAST_SAMPLED = 4
+KEPT_TILES = 4  # of the sampled: their features, some ten megabytes each, wait to be written
 NODATA = -32768.0  # exact in 16 bits
 LOW_PERCENT, HIGH_PERCENT = 2.0, 98.0
 
@@ -40,20 +41,33 @@ class Cells:
     valid: NDArray[np.bool_]  # (h, w): any valid pixel in the cell
 
 
+@dataclass(frozen=True)
+class Sample:
+    """What a few tiles tell of the whole scene."""
+
+    components: Components
+    stretch: NDArray[np.float32]  # (3, 2): low and high of each colour of the picture
+    encoded: int  # tiles that it took
+    tiles: dict[int, Cells]  # the cells of some of them, by index: they need not be encoded again
+
+
 def run(request: EmbedScene, report: Report) -> FeatureMapWritten:
     """Encode the scene and write components, all features, and the picture, as asked.
 
     Raises:
-        RasterError and its kinds: the scene cannot be read. ModelError: no weights. OutputError: cannot be written.
+        RequestError: an impossible number of components. RasterError and its kinds: the scene cannot be read.
+        ModelError: no weights. OutputError: cannot be written.
     """
     started = time.monotonic()
     report.progress(0.0, "Loading the model")
     device = choose_device(request.device)
     encoder = encoder_on(request.encoder, device)
-    with SceneReader(request.scene) as scene, ExitStack() as stack:
+    _check(request, encoder)
+    with SceneReader(request.scene) as scene, stoppable(encoder, report), ExitStack() as stack:
         tiles = SceneTiles(scene, encoder.info)
         tiling = tiles.tiling(request.tile_px)
-        components, stretch = _fit(encoder, tiles, tiling, request.components, Part(report, 0.0, 0.3), device)
+        sample = _sample(encoder, tiles, tiling, request.components, report, device)
+        components = sample.components
         grid = scene.grid.coarsen(tiles.stride)
         count = request.components or encoder.info.fused_channels
         facts = {
@@ -62,28 +76,39 @@ def run(request: EmbedScene, report: Report) -> FeatureMapWritten:
             "encoder_digest": encoder.info.digest,
             "components": request.components,
             "explained_variance": components.share if request.components else None,
+            "tile_px": tiling.tile_px + 2 * tiling.halo_px,
         }
         inputs = inputs_of(request.scene)
         names = [f"component {i + 1}" if request.components else f"feature {i + 1}" for i in range(count)]
         output = stack.enter_context(
-            RasterWriter(request.output_path, grid, names, "float32", NODATA, inputs=inputs, facts=facts)
-        )
+            RasterWriter(
+                request.output_path, grid, names, "float32", NODATA, inputs=inputs, facts=facts,
+                finishing=_finishing(Part(report, 0.96, 1.0)),
+            )
+        )  # fmt: skip
         picture = None
         if request.picture_path is not None:
             picture = stack.enter_context(
-                RasterWriter(request.picture_path, grid, ("red", "green", "blue"), "uint8", 0, inputs=inputs, facts=facts)
-            )
+                RasterWriter(
+                    request.picture_path, grid, ("red", "green", "blue"), "uint8", 0, inputs=inputs, facts=facts,
+                    finishing=_finishing(Part(report, 0.95, 0.96)),
+                )
+            )  # fmt: skip
 
         def write(cells: Cells) -> None:
             projected = components.project(cells.features)
             values = projected if request.components else cells.features
             output.write(cells.window, np.where(cells.valid, values[:count], np.float32(NODATA)))
             if picture is not None:
-                picture.write(cells.window, _colours(projected[:3], stretch, cells.valid))
+                picture.write(cells.window, _colours(projected[:3], sample.stretch, cells.valid))
 
-        with WriteBehind(write) as writer:
-            for done, cells in enumerate(_encode(encoder, tiles, list(tiling), device)):
-                report.progress(0.3 + 0.65 * done / len(tiling), "Encoding tiles", f"tile {done + 1} of {len(tiling)}")
+        left = [tile for tile in tiling if tile.index not in sample.tiles]
+        with WriteBehind(write) as writer, _encoded(encoder, tiles, left, device) as encoded:
+            while sample.tiles:
+                writer.put(sample.tiles.popitem()[1])
+            work = sample.encoded + len(left)
+            for done, (_, cells) in enumerate(encoded, start=sample.encoded):
+                report.progress(0.95 * done / work, "Encoding tiles", f"tile {done + 1} of {work}")
                 writer.put(cells)
         report.progress(0.95, "Finishing the files")
     return FeatureMapWritten(
@@ -99,16 +124,19 @@ def run(request: EmbedScene, report: Report) -> FeatureMapWritten:
 
 
 def encode_tile(encoder: Encoder, data: TileData, tile: Tile, stride: int, device: torch.device) -> Cells:
-    """Features of one tile's core."""
-    with torch.inference_mode():
-        fused = encoder(data.batch(device))["fused"].values[0]  # (D, h, w)
+    """Features of one tile's core; zeros, at no cost, where nothing of it is valid."""
     inner = tile.inner
     top, left = inner.row // stride, inner.column // stride
     height, width = -(-inner.height // stride), -(-inner.width // stride)
-    features = fused[:, top : top + height, left : left + width].float().cpu().numpy()
-    core = data.valid[inner.row : inner.row + inner.height, inner.column : inner.column + inner.width]
     window = Window(tile.core.row // stride, tile.core.column // stride, height, width)
-    return Cells(window, features, any_in_cells(core, stride))
+    core = data.valid[inner.row : inner.row + inner.height, inner.column : inner.column + inner.width]
+    valid = any_in_cells(core, stride)
+    if not valid.any():
+        return Cells(window, np.zeros((encoder.info.fused_channels, height, width), np.float32), valid)
+    with torch.inference_mode():
+        fused = encoder(data.batch(device))["fused"].values[0]  # (D, h, w)
+    features = fused[:, top : top + height, left : left + width].float().cpu().numpy()
+    return Cells(window, features, valid)
 
 
 def any_in_cells(valid: NDArray[np.bool_], stride: int) -> NDArray[np.bool_]:
@@ -119,33 +147,55 @@ def any_in_cells(valid: NDArray[np.bool_], stride: int) -> NDArray[np.bool_]:
     return np.logical_or.reduce(padded.reshape(rows, stride, columns, stride), axis=(1, 3))
 
 
-def _encode(encoder: Encoder, tiles: SceneTiles, chosen: list[Tile], device: torch.device) -> Iterator[Cells]:
-    for tile, data in read_ahead(chosen, lambda tile: tiles.read(tile.outer)):
-        yield encode_tile(encoder, data, tile, tiles.stride, device)
+@contextmanager
+def _encoded(
+    encoder: Encoder, tiles: SceneTiles, chosen: list[Tile], device: torch.device
+) -> Iterator[Iterator[tuple[Tile, Cells]]]:
+    """The cells of each tile; the next tiles are read meanwhile."""
+    with read_ahead(chosen, lambda tile: tiles.read(tile.outer)) as read:
+        yield ((tile, encode_tile(encoder, data, tile, tiles.stride, device)) for tile, data in read)
 
 
-def _fit(
+def _sample(
     encoder: Encoder, tiles: SceneTiles, tiling: Tiling, count: int, report: Report, device: torch.device
-) -> tuple[Components, NDArray[np.float32]]:
-    """Components from a few tiles spread evenly, and the picture's stretch (3, 2)."""
+) -> Sample:
+    """Components and stretch from a few tiles spread evenly."""
     total = len(tiling)
     count_sampled = min(total, SAMPLED_TILES, max(LEAST_SAMPLED, total // 16))
     sampled = [tiling[i] for i in np.unique(np.linspace(0, total - 1, count_sampled).round().astype(int))]
+    work = total + max(0, len(sampled) - KEPT_TILES)
     sums = CovarianceSum(encoder.info.fused_channels)
-    kept = []
-    for done, cells in enumerate(_encode(encoder, tiles, sampled, device)):
-        report.progress(done / len(sampled), "Sampling tiles", f"tile {done + 1} of {len(sampled)}")
-        features = cells.features[:, cells.valid].T  # (N, D)
-        if len(features):
-            sums.add(features)
-            kept.append(features[:: max(1, len(features) // 256)])
+    seen: list[NDArray[np.float32]] = []
+    kept: dict[int, Cells] = {}
+    with _encoded(encoder, tiles, sampled, device) as encoded:
+        for done, (tile, cells) in enumerate(encoded):
+            report.progress(0.95 * done / work, "Sampling tiles", f"tile {done + 1} of {len(sampled)}")
+            if len(kept) < KEPT_TILES:
+                kept[tile.index] = cells
+            features = cells.features[:, cells.valid].T  # (N, D)
+            if len(features):
+                sums.add(features)
+                seen.append(features[:: max(1, len(features) // 256)])
     if not sums.count:
         raise RasterError("The scene has no valid pixels.", "Choose an extent where the layers have data.")
     components = sums.components(max(count, 3))
-    sample = np.concatenate(kept)
-    colours = (sample - components.mean) @ components.directions[:, :3]
+    colours = (np.concatenate(seen) - components.mean) @ components.directions[:, :3]
     stretch = np.percentile(colours, (LOW_PERCENT, HIGH_PERCENT), axis=0).T.astype(np.float32)
-    return components, stretch
+    return Sample(components, stretch, len(sampled), kept)
+
+
+def _check(request: EmbedScene, encoder: Encoder) -> None:
+    if not 0 <= request.components <= encoder.info.fused_channels:
+        raise RequestError(
+            f"{request.components} components were asked for, {encoder.info.label} has {encoder.info.fused_channels} features.",
+            "Choose fewer components, or 0 for all features.",
+        )
+    if request.picture_path == request.output_path:
+        raise RequestError("The feature map and its picture have the same name.", "Choose two names.")
+
+
+def _finishing(part: Part) -> Callable[[float], None]:
+    return lambda share: part.progress(share, "Finishing the files")
 
 
 def _colours(values: NDArray[np.float32], stretch: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:

@@ -1,12 +1,16 @@
-"""Encoders stay loaded between jobs; devices are chosen here."""
+"""Encoders stay loaded between jobs, stop when they are told to; devices are chosen here."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
+from torch import nn
 
-from skysense.errors import DeviceError
+from skysense.errors import Cancelled, DeviceError
+from skysense.jobs.report import Report
 from skysense.models.catalog import load_encoder
 from skysense.models.interface import Encoder
 
@@ -26,6 +30,26 @@ def encoder_on(key: str, device: torch.device) -> Encoder:
         _loaded.clear()  # one at a time: memory belongs to the images
         _loaded[name] = load_encoder(key, device=device)
     return _loaded[name]
+
+
+@contextmanager
+def stoppable(model: nn.Module, report: Report) -> Iterator[None]:
+    """Inside, the model asks before each of its layers whether the job goes on: a tile may take many seconds.
+
+    Raises:
+        Cancelled: out of the model, once the caller wants the job to stop.
+    """
+
+    def ask(*_: object) -> None:
+        if report.cancelled():
+            raise Cancelled()
+
+    hooks = [layer.register_forward_pre_hook(ask) for layer in model.modules()]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def choose_device(name: str) -> torch.device:

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 Item = TypeVar("Item")
 Read = TypeVar("Read")
 
-AHEAD = 2  # tiles read before they are asked for, and tiles waiting to be written
+AHEAD = 1  # tiles read before they are asked for, and tiles waiting to be written: enough to keep all at work
 
 
-def read_ahead(items: Iterable[Item], read: Callable[[Item], Read]) -> Iterator[tuple[Item, Read]]:
-    """(item, read(item)) in order; all reads happen in one other thread, since GDAL's handles belong to one."""
-    with ThreadPoolExecutor(1, "reader") as pool:
-        waiting: deque[tuple[Item, Future[Read]]] = deque()
-        try:
+@contextmanager
+def read_ahead(items: Iterable[Item], read: Callable[[Item], Read]) -> Iterator[Iterator[tuple[Item, Read]]]:
+    """(item, read(item)) in order, each read in one other thread; after the block no read is at work any more."""
+    waiting: deque[tuple[Item, Future[Read]]] = deque()
+    with ThreadPoolExecutor(1, "reader") as pool:  # one: GDAL's handles belong to one thread at a time
+
+        def stream() -> Iterator[tuple[Item, Read]]:
             for item in items:
                 waiting.append((item, pool.submit(read, item)))
                 if len(waiting) > AHEAD:
@@ -27,6 +30,9 @@ def read_ahead(items: Iterable[Item], read: Callable[[Item], Read]) -> Iterator[
             while waiting:
                 first, future = waiting.popleft()
                 yield first, future.result()
+
+        try:
+            yield stream()
         finally:
             for _, future in waiting:
                 future.cancel()

@@ -55,7 +55,7 @@ def run(request: TrainSegmentation, report: Report) -> ModelTrained:
         tiling = tiling_for(scene.grid, segmenter, tiles.lead, min(request.crop_px, LARGEST_CROP_PX[tiles.lead]))
         report.progress(0.02, "Choosing blocks")
         blocks = find_blocks(labels, scene.grid, tiling.tile_px, request.validation_share, settings.seed)
-        most = most_crops(segmenter, tiles.lead, tiling.tile_px, settings.steps, settings.batch)
+        most = most_crops(segmenter, tiles.lead, dates, tiling)
         crops = []
         for left, crop in find_crops(tiles, labels, blocks, tiling, most, settings.seed):
             report.progress(0.02, "Reading labels", f"{left} places left")

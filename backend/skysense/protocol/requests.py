@@ -45,7 +45,8 @@ class EstimateCost:  # -> CostEstimate
     scene: SceneSource
     encoder: str
     bytes_per_pixel: float  # of all outputs together
-    model_path: str | None = None
+    model_path: str | None = None  # of a fine-tuned model, in the place of the bare encoder
+    output_path: str | None = None  # on whose disk free space is told; None: where temporary files go
     device: str = "auto"
 
 

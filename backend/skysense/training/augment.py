@@ -48,13 +48,13 @@ def _turn_box(box: NDArray[np.generic], size: tuple[int, ...], way: int) -> NDAr
     return np.array((top, left, bottom, right), np.float32)
 
 
-def jitter(arrays: Mapping[str, NDArray[np.generic]], draw: np.random.Generator) -> Arrays:
+def jitter(arrays: Mapping[str, NDArray[np.generic]], generator: np.random.Generator) -> Arrays:
     """Another light: one gain and offset for all optical values of a sensor, one offset in dB for radar."""
     changed = dict(arrays)
     for name in ("hr", "s2"):
         if name in arrays:
-            gain, offset = 1.0 + draw.uniform(-GAIN, GAIN), draw.uniform(-OFFSET, OFFSET)
+            gain, offset = 1.0 + generator.uniform(-GAIN, GAIN), generator.uniform(-OFFSET, OFFSET)
             changed[name] = np.asarray(arrays[name], np.float32) * np.float32(gain) + np.float32(offset)
     if "s1" in arrays:
-        changed["s1"] = np.asarray(arrays["s1"], np.float32) + np.float32(draw.uniform(-DECIBEL, DECIBEL))
+        changed["s1"] = np.asarray(arrays["s1"], np.float32) + np.float32(generator.uniform(-DECIBEL, DECIBEL))
     return changed

@@ -47,16 +47,16 @@ def find_blocks(labels: Labels, grid: Grid, largest_px: int, share: float, seed:
         share: of the blocks to hold out.
         seed: of the choice.
     """
-    draw = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     side = largest_px
     corners, counts = _labelled(labels, grid, side)
     while len(corners) < ENOUGH_BLOCKS and side % 2 == 0 and side // 2 >= SMALLEST_BLOCK_PX:
         side //= 2
         corners, counts = _labelled(labels, grid, side)
-    return Blocks(side, corners, counts, hold_out(counts, share, draw))
+    return Blocks(side, corners, counts, hold_out(counts, share, generator))
 
 
-def hold_out(counts: NDArray[np.int64], share: float, draw: np.random.Generator) -> NDArray[np.bool_]:
+def hold_out(counts: NDArray[np.int64], share: float, generator: np.random.Generator) -> NDArray[np.bool_]:
     """Which blocks (N,) of `counts` (N, K) are held out.
 
     Every class keeps a block to learn from. Where a class has two or more, at least one of them is held out, rare
@@ -64,7 +64,7 @@ def hold_out(counts: NDArray[np.int64], share: float, draw: np.random.Generator)
     """
     there = counts > 0
     held = np.zeros(len(counts), bool)
-    order = draw.permutation(len(counts))
+    order = generator.permutation(len(counts))
 
     def may_go(block: int) -> bool:
         left = there[~held].sum(axis=0) - there[block]

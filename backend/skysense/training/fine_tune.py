@@ -19,6 +19,7 @@ from skysense.training.samples import (
     Crop,
     FeatureCrops,
     PixelCrops,
+    Sample,
     TileReader,
     class_pixels,
     encode_crop,
@@ -77,7 +78,7 @@ class FineTuning:
             DeviceError: not even one crop fits into memory.
         """
         settings, segmenter = self.settings, self.segmenter
-        draw = np.random.default_rng(settings.seed)
+        generator = np.random.default_rng(settings.seed)
         torch.manual_seed(settings.seed)  # dropout
 
         frozen = settings.tune == "head"
@@ -88,7 +89,9 @@ class FineTuning:
             yield Moment("Encoding crops", len(features), len(encoded), self.batch)
         fit_scales(segmenter, features)
 
-        data = FeatureCrops(features, self._crops) if frozen else PixelCrops(self._reader, self._crops)
+        data: FeatureCrops | PixelCrops = PixelCrops(self._reader, self._crops)
+        if frozen:
+            data = FeatureCrops(features, self._crops, settings.window_cells)
         kept = dict(zip(map(id, self._crops), features)) if frozen else {}
         chances, weights = balance(class_pixels(self._crops, len(segmenter.classes)))
         optimizer = self._optimizer()
@@ -97,7 +100,7 @@ class FineTuning:
             share = warm_cosine(step, settings.steps, max(1, round(settings.warmup_share * settings.steps)))
             for group in optimizer.param_groups:
                 group["lr"] = share * group["full_rate"]
-            loss = yield from self._learn(data, optimizer, chances, weights.to(self.device), draw)
+            loss = yield from self._learn(data, optimizer, chances, weights.to(self.device), generator)
             self.step = step + 1
             yield Moment("Training", self.step, settings.steps, self.batch, loss=loss)
             if self.step % every == 0 or self.step == settings.steps:
@@ -119,13 +122,13 @@ class FineTuning:
         optimizer: torch.optim.Optimizer,
         chances: NDArray[np.float64],
         weights: Tensor,
-        draw: np.random.Generator,
+        generator: np.random.Generator,
     ) -> Generator[Moment, None, float]:
         """One step, with half the batch each time that memory runs out; the loss."""
         while True:
-            indices = choose_crops(chances, self.batch, draw)
+            sampled = choose_crops(chances, self.batch, generator)
             try:
-                return (yield from self._step(data, indices, optimizer, weights, draw))
+                return (yield from self._step(data, sampled, optimizer, weights, generator))
             except (RuntimeError, MemoryError) as error:
                 if not ran_out_of_memory(error):
                     raise
@@ -139,20 +142,20 @@ class FineTuning:
     def _step(
         self,
         data: FeatureCrops | PixelCrops,
-        indices: Sequence[int],
+        sampled: Sequence[Sample],
         optimizer: torch.optim.Optimizer,
         weights: Tensor,
-        draw: np.random.Generator,
+        generator: np.random.Generator,
     ) -> Generator[Moment, None, float]:
         """Gradients of the batch, then one step. Where crops go through the encoder on a CPU they go one by one, which
         costs no time there and leaves the run ready to stop; the gradients are those of the whole batch."""
         self.segmenter.train()
         optimizer.zero_grad(set_to_none=True)
         one_by_one = isinstance(data, PixelCrops) and self.device.type == "cpu"
-        parts = [[index] for index in indices] if one_by_one else [list(indices)]
+        parts = [[sample] for sample in sampled] if one_by_one else [list(sampled)]
         total = area = 0.0
         for part in parts:
-            loss, weight = self._loss(data, part, weights, draw)
+            loss, weight = self._loss(data, part, weights, generator)
             torch.autograd.backward(loss * weight)
             total, area = total + float(loss.detach()) * weight, area + weight
             if one_by_one:
@@ -165,14 +168,14 @@ class FineTuning:
         return total / max(area, 1e-6)
 
     def _loss(
-        self, data: FeatureCrops | PixelCrops, indices: Sequence[int], weights: Tensor, draw: np.random.Generator
+        self, data: FeatureCrops | PixelCrops, sampled: Sequence[Sample], weights: Tensor, generator: np.random.Generator
     ) -> tuple[Tensor, float]:
         """Mean loss of some crops, and the weighted area that it is the mean over."""
         if isinstance(data, FeatureCrops):
-            features, labels = data.batch(indices, draw)
+            features, labels = data.batch(sampled, generator)
             maps = {name: level.to(self.device) for name, level in features.items()}
         else:
-            batch, labels = data.batch(indices, draw)
+            batch, labels = data.batch(sampled, generator)
             maps = self.segmenter.encode(batch.to(self.device))
         logits = self.segmenter.classify(maps)  # (B, K, h, w)
         stride = labels.shape[-1] // logits.shape[-1]
@@ -242,23 +245,24 @@ def balance(pixels: NDArray[np.int64]) -> tuple[NDArray[np.float64], Tensor]:
         pixels: training pixels (N, K) of each class in each crop.
 
     Returns:
-        Chances (K', N) of the crops for each class that is there: a class is drawn first, then a crop in proportion
-        to the pixels it holds of it. And weights (K,): the crops drawn already hold more of rare classes, so that one
-        over the root of the frequency is enough; their mean over the classes that are there is 1.
+        Chances (K, N) of the crops for each class, in proportion to the pixels they hold of it; all 0 for a class that
+        is not there. And weights (K,): drawing already favours rare classes, so that one over the root of the frequency
+        is enough; their mean over the classes that are there is 1.
     """
     total = pixels.sum(axis=0)
     there = total > 0
-    chances = (pixels[:, there] / total[there]).T
+    chances = (pixels / np.maximum(total, 1)).T
     weights = np.ones(len(total))
     weights[there] = 1 / np.sqrt(total[there] / total.sum())
     weights[there] /= weights[there].mean()
     return chances, torch.from_numpy(weights).float()
 
 
-def choose_crops(chances: NDArray[np.float64], count: int, draw: np.random.Generator) -> list[int]:
-    """Indices of the crops of one step."""
-    classes = draw.integers(len(chances), size=count)
-    return [int(draw.choice(chances.shape[1], p=chances[index])) for index in classes]
+def choose_crops(chances: NDArray[np.float64], count: int, generator: np.random.Generator) -> list[Sample]:
+    """The crops of one step: a class is drawn first, then a crop for it."""
+    there = np.flatnonzero(chances.any(axis=1))
+    classes = generator.choice(there, count)
+    return [Sample(int(generator.choice(chances.shape[1], p=chances[index])), int(index)) for index in classes]
 
 
 def ran_out_of_memory(error: BaseException) -> bool:

@@ -20,6 +20,7 @@ from skysense.training.augment import jitter, turn, turn_arrays, turn_tensor
 from skysense.training.blocks import Blocks
 from skysense.training.labels import Labels
 from skysense.training.segmenter import Segmenter
+from skysense.training.settings import ENCODED_PIXELS, FEWEST_CROPS
 
 FEWEST_PIXELS = 10  # of a class, on pixels with data
 CACHE_BYTES = 1_500_000_000  # of features; a laptop of 8 GB keeps room for the rest
@@ -59,16 +60,13 @@ class Crop:
 def find_crops(
     reader: TileReader, labels: Labels, blocks: Blocks, tiling: Tiling, most: int, seed: int
 ) -> Iterator[tuple[int, Crop | None]]:
-    """The crops of a tiling that hold labels, `most` of them at the most, chosen by chance.
+    """The crops of a tiling that hold labels, `most` of them at the most: see `choose_places`.
 
     Yields:
         How many places remain, and the crop; None where the labels lie on pixels without data.
     """
     side = tiling.tile_px
-    places = sorted({(row * blocks.side_px // side, column * blocks.side_px // side) for row, column in blocks.corners})
-    if len(places) > most:
-        chosen = np.random.default_rng(seed).choice(len(places), most, replace=False)
-        places = [places[i] for i in sorted(chosen)]
+    places = choose_places(blocks, side, most, np.random.default_rng(seed))
     for done, (row, column) in enumerate(places, start=1):
         tile = tiling[row * tiling.columns + column]
         window = Window(tile.core.row, tile.core.column, side, side)
@@ -76,6 +74,32 @@ def find_crops(
         drawn[~reader.read(window).valid] = IGNORE
         train, held_out = blocks.split(drawn, window, IGNORE)
         yield len(places) - done, Crop(tile, window, train, held_out) if (drawn != IGNORE).any() else None
+
+
+def choose_places(blocks: Blocks, side_px: int, most: int, generator: np.random.Generator) -> list[tuple[int, int]]:
+    """Row and column of the crops to use, row by row.
+
+    Where there are more than can be used, classes take turns to draw one that holds them, first to learn from and then
+    to be judged by, so that rare classes are not lost.
+    """
+    of_block = [(int(row) * blocks.side_px // side_px, int(column) * blocks.side_px // side_px) for row, column in blocks.corners]
+    places = sorted(set(of_block))
+    if len(places) <= most:
+        return places
+    queues = []
+    for held in (False, True):
+        for index in range(blocks.counts.shape[1]):
+            holding = (blocks.counts[:, index] > 0) & (blocks.held_out == held)
+            found = sorted({of_block[i] for i in np.flatnonzero(holding)})
+            queues.append([found[i] for i in generator.permutation(len(found))])
+    chosen: dict[tuple[int, int], None] = {}
+    while len(chosen) < most:
+        for queue in queues:
+            while queue and queue[-1] in chosen:
+                queue.pop()
+            if queue and len(chosen) < most:
+                chosen[queue.pop()] = None
+    return sorted(chosen)
 
 
 def check_pixels(crops: Sequence[Crop], labels: Labels) -> None:
@@ -94,6 +118,14 @@ def class_pixels(crops: Sequence[Crop], classes: int) -> NDArray[np.int64]:
     return np.stack([np.bincount(crop.train.ravel(), minlength=256)[:classes] for crop in crops])
 
 
+@dataclass(frozen=True)
+class Sample:
+    """A crop that was drawn, and the class for which."""
+
+    crop: int
+    index: int
+
+
 # -- batches of pixels -----------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class PixelCrops:
@@ -102,12 +134,12 @@ class PixelCrops:
     reader: TileReader
     crops: Sequence[Crop]
 
-    def batch(self, indices: Sequence[int], draw: np.random.Generator) -> tuple[SceneBatch, Tensor]:
+    def batch(self, sampled: Sequence[Sample], generator: np.random.Generator) -> tuple[SceneBatch, Tensor]:
         """The crops as a batch, and their training labels (B, P, P)."""
         tiles, labels = [], []
-        for index in indices:
-            crop, way = self.crops[index], int(draw.integers(8))
-            arrays = jitter(self.reader.read(crop.window).arrays, draw)
+        for sample in sampled:
+            crop, way = self.crops[sample.crop], int(generator.integers(8))
+            arrays = jitter(self.reader.read(crop.window).arrays, generator)
             tiles.append(turn_arrays(arrays, way))
             labels.append(turn(crop.train, way))
         return collate(tiles), torch.from_numpy(np.stack(labels))
@@ -131,19 +163,38 @@ class FeatureCrops:
 
     features: Sequence[Mapping[str, Tensor]]  # of each crop: level -> (D, h, w), 16 bits
     crops: Sequence[Crop]
+    window_cells: int  # of the finest level, a side: larger crops give a window around a labelled pixel
 
-    def batch(self, indices: Sequence[int], draw: np.random.Generator) -> tuple[dict[str, Tensor], Tensor]:
+    def batch(self, sampled: Sequence[Sample], generator: np.random.Generator) -> tuple[dict[str, Tensor], Tensor]:
         """Levels (B, D, h, w) and training labels (B, P, P), turned together.
 
         Only their places are turned: what a feature says hardly depends on the direction it was seen from.
         """
-        ways = [int(draw.integers(8)) for _ in indices]
-        maps = {
-            name: torch.stack([turn_tensor(self.features[i][name], way) for i, way in zip(indices, ways)])
-            for name in self.features[0]
-        }
-        labels = [turn(self.crops[i].train, way) for i, way in zip(indices, ways)]
-        return maps, torch.from_numpy(np.stack(labels))
+        parts: dict[str, list[Tensor]] = {name: [] for name in self.features[0]}
+        labels = []
+        for sample in sampled:
+            maps, train, way = self.features[sample.crop], self.crops[sample.crop].train, int(generator.integers(8))
+            top, left, side = self._window(train, sample.index, max(level.shape[-1] for level in maps.values()), generator)
+            for name, level in maps.items():
+                stride = len(train) // level.shape[-1]
+                rows, columns = (slice(start // stride, (start + side) // stride) for start in (top, left))
+                parts[name].append(turn_tensor(level[:, rows, columns], way))
+            labels.append(turn(train[top : top + side, left : left + side], way))
+        return {name: torch.stack(levels) for name, levels in parts.items()}, torch.from_numpy(np.stack(labels))
+
+    def _window(
+        self, train: NDArray[np.uint8], index: int, cells: int, generator: np.random.Generator
+    ) -> tuple[int, int, int]:
+        """Top, left and side in pixels, around a pixel of the class that was drawn, on whole cells of all levels."""
+        size = len(train)
+        if cells <= self.window_cells:
+            return 0, 0, size
+        side = size * self.window_cells // cells
+        rows, columns = np.nonzero(train == index)
+        chosen = int(generator.integers(len(rows)))
+        step = size // min(level.shape[-1] for level in self.features[0].values())  # pixels of the coarsest cell
+        top, left = (int(np.clip(at[chosen] - side // 2, 0, size - side)) // step * step for at in (rows, columns))
+        return top, left, side
 
 
 def encode_crop(segmenter: Segmenter, reader: TileReader, crop: Crop, device: torch.device) -> dict[str, Tensor]:
@@ -168,12 +219,14 @@ def level_stride(segmenter: Segmenter, name: str, lead: str) -> int:
     return info.strides[lead] if name == "fused" else info.levels[name].stride
 
 
-def most_crops(segmenter: Segmenter, lead: str, side_px: int, steps: int, batch: int) -> int:
-    """How many crops are worth encoding: each is seen about ten times, and their features fit into memory."""
+def most_crops(segmenter: Segmenter, lead: str, dates: int, tiling: Tiling) -> int:
+    """How many crops are worth encoding: they take about half a minute, and their features fit into memory."""
     info = segmenter.encoder.info
     values = sum(info.levels[name].channels / level_stride(segmenter, name, lead) ** 2 for name in segmenter.levels)
-    fitting = int(CACHE_BYTES / (2 * values * side_px**2))
-    return max(8, min(fitting, steps * batch // 10, 1000))
+    fitting = int(CACHE_BYTES / (2 * values * tiling.tile_px**2))
+    outer = tiling.tile_px + 2 * tiling.halo_px
+    quick = int(ENCODED_PIXELS[lead] / (outer**2 * dates))
+    return max(min(fitting, quick), FEWEST_CROPS)
 
 
 def fit_scales(segmenter: Segmenter, features: Sequence[Mapping[str, Tensor]]) -> None:

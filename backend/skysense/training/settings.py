@@ -19,9 +19,13 @@ class FineTuneSettings:
     gradient_norm: float = 1.0  # longer gradients are cut
     validations: int = 10  # over the run, evenly; the best one's weights are kept
     seed: int = 0
-    crop_px: int = 256  # of the finest sensor; Sentinel alone: at most LARGEST_CROP_PX
+    crop_px: int = 256  # of the finest sensor; at most LARGEST_CROP_PX
+    window_cells: int = 32  # of cached features, a side: what the head learns from at once
     validation_share: float = 0.25  # of the spatial blocks
 
 
-# Cells are pixels there: 32 px a side have as many cells as 256 px of a high-resolution picture.
-LARGEST_CROP_PX = {"hr": 512, "s2": 32, "s1": 32}
+# Larger ones cost memory without teaching more; Sentinel's cells are pixels.
+LARGEST_CROP_PX = {"hr": 512, "s2": 64, "s1": 64}
+# Pixels and dates that are encoded once before the head learns: about half a minute on one core.
+ENCODED_PIXELS = {"hr": 30_000_000, "s2": 800_000, "s1": 800_000}
+FEWEST_CROPS = 24
