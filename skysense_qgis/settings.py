@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 
 from qgis.core import QgsSettings
 
-from .paths import models_folder
+from .paths import cache_folder, models_folder
 
 _PREFIX = "skysense/"
 
@@ -20,6 +21,7 @@ class Settings:
     encoder: str = "skysense-nano"
     output_folder: str = ""  # empty: temporary outputs
     models_folder: str = ""
+    cache_folder: str = ""  # where the engine's environment lies, 5 GB
 
     @classmethod
     def load(cls) -> Settings:
@@ -35,3 +37,8 @@ class Settings:
     def models(self) -> str:
         """Folder of the user's own models."""
         return self.models_folder or str(models_folder())
+
+    @property
+    def cache(self) -> Path:
+        """Folder of the engine's environment and what sets it up; not made here."""
+        return Path(self.cache_folder) if self.cache_folder else cache_folder()

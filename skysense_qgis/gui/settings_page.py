@@ -6,7 +6,7 @@ from qgis.gui import QgsFileWidget, QgsOptionsPageWidget, QgsOptionsWidgetFactor
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
-from ..paths import RESOURCES, models_folder
+from ..paths import RESOURCES, cache_folder, models_folder
 from ..settings import Settings
 
 
@@ -29,10 +29,12 @@ class SettingsPage(QgsOptionsPageWidget):
         self.device.setCurrentIndex(max(self.device.findData(settings.device), 0))
         self.outputs = self._file(QgsFileWidget.StorageMode.GetDirectory, settings.output_folder, self.tr("Temporary"))
         self.models = self._file(QgsFileWidget.StorageMode.GetDirectory, settings.models_folder, str(models_folder()))
+        self.cache = self._file(QgsFileWidget.StorageMode.GetDirectory, settings.cache_folder, str(cache_folder()))
         warning = QLabel(self.tr("Without an output folder results are temporary and may be gone after a restart."))
         warning.setWordWrap(True)
         form = QFormLayout()
         form.addRow(self.tr("Python of the engine"), self.interpreter)
+        form.addRow(self.tr("Folder of the engine, 5 GB"), self.cache)
         form.addRow(self.tr("Device"), self.device)
         form.addRow(self.tr("Output folder"), self.outputs)
         form.addRow("", warning)
@@ -50,6 +52,7 @@ class SettingsPage(QgsOptionsPageWidget):
             encoder=old.encoder,
             output_folder=self.outputs.filePath(),
             models_folder=self.models.filePath(),
+            cache_folder=self.cache.filePath(),
         ).save()
 
     def _file(self, mode: QgsFileWidget.StorageMode, value: str, empty: str) -> QgsFileWidget:
