@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from qgis.PyQt.QtCore import QEventLoop, QObject, QThread, QTimer, pyqtSignal, pyqtSlot
 
@@ -10,6 +11,7 @@ from ..protocol.messages import Failure, Progress
 from .client import Client, Engine, JobHandle
 
 POLL_MS = 50
+GIVE_UP_S = 10.0  # after a cancel that nobody answered: QGIS is ending and its event loop does not come back
 
 
 class RequestFailed(Exception):
@@ -35,7 +37,7 @@ def run_request(engine: Engine | Client, request: object, feedback) -> object:
     else:
         waiter.moveToThread(engine.thread())
         waiter.asked.emit()
-        waiter.over.wait()
+        waiter.wait()
     if waiter.failure is not None:
         raise RequestFailed(waiter.failure)
     return waiter.result
@@ -61,6 +63,16 @@ class _Waiter(QObject):
         self._begin()
         if not self.over.is_set():
             self._loop.exec()
+
+    def wait(self) -> None:
+        """From another thread than the engine's."""
+        asked: float | None = None
+        while not self.over.wait(POLL_MS / 1000):
+            if self._feedback is not None and self._feedback.isCanceled():
+                asked = asked or time.monotonic()
+                if time.monotonic() - asked > GIVE_UP_S:
+                    self.failure = Failure(None, "cancelled", "The job was cancelled.", "Start it again when you like.")
+                    return
 
     @pyqtSlot()  # without it PyQt delivers to the thread that connected, not to the one that this object was moved to
     def _begin(self) -> None:

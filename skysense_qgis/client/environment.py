@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from qgis.PyQt.QtCore import QProcessEnvironment
 
-from ..paths import BACKEND, cache_folder, repository_python
+from ..paths import BACKEND, repository_python
 from ..settings import Settings
 
 # QGIS sets these for its own Python, GDAL and PROJ; another Python breaks on them.
@@ -40,7 +41,7 @@ def managed_folder() -> Path:
     """The environment of exactly this version's dependencies: another lock file is another folder."""
     lock = BACKEND / "requirements.lock"
     text = lock.read_bytes() if lock.is_file() else b""
-    return cache_folder() / f"engine-{_fingerprint(text)}"
+    return Settings.load().cache / f"engine-{_fingerprint(text)}"
 
 
 def managed_python() -> Path:
@@ -60,6 +61,4 @@ def clean_environment() -> QProcessEnvironment:
 
 
 def _fingerprint(data: bytes) -> str:
-    import hashlib
-
     return hashlib.sha256(data).hexdigest()[:12]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
-from qgis.PyQt.QtCore import QObject, QProcess, QTimer, pyqtSignal
+from qgis.PyQt.QtCore import QCoreApplication, QObject, QProcess, QTimer, pyqtSignal
 
 from ..paths import BACKEND
 from .environment import clean_environment
@@ -41,29 +42,33 @@ class WorkerProcess(QObject):
     def write(self, data: bytes) -> None:
         self._process.write(data)
 
+    @property
+    def running(self) -> bool:
+        return self._process.state() != QProcess.ProcessState.NotRunning
+
     def end(self) -> None:
         """Close its input; terminate, then kill it if it does not go. Returns at once."""
-        if self._process.state() == QProcess.ProcessState.NotRunning:
+        if not self.running:
+            self.deleteLater()
             return
+        self.setParent(QCoreApplication.instance())  # it may outlive whoever started it
+        self._process.finished.connect(self.deleteLater)
         self._process.closeWriteChannel()
         QTimer.singleShot(PATIENCE_MS, self._terminate)
         QTimer.singleShot(2 * PATIENCE_MS, self.kill)
 
-    def kill(self) -> None:
-        if self._process.state() != QProcess.ProcessState.NotRunning:
-            self._process.kill()
-
-    def end_now(self) -> None:
-        """At the very end of QGIS, when no event loop comes back: wait shortly, then kill."""
-        if self._process.state() == QProcess.ProcessState.NotRunning:
-            return
-        self._process.closeWriteChannel()
-        if not self._process.waitForFinished(PATIENCE_MS + 500):
+    def wait_for_end(self) -> None:
+        """After `end`, where no event loop comes back: wait shortly, then kill."""
+        if self.running and not self._process.waitForFinished(PATIENCE_MS + 500):
             self._process.kill()
             self._process.waitForFinished(500)
 
+    def kill(self) -> None:
+        if self.running:
+            self._process.kill()
+
     def _terminate(self) -> None:
-        if self._process.state() != QProcess.ProcessState.NotRunning:
+        if self.running:
             self._process.terminate()
 
     def _read(self) -> None:
@@ -71,15 +76,19 @@ class WorkerProcess(QObject):
 
     def _keep_log(self) -> None:
         """Always drained, or the worker would stop; beyond its cap the log starts anew, the old one beside it."""
-        data = bytes(self._process.readAllStandardError())
-        if self._log.exists() and self._log.stat().st_size > LARGEST_LOG_BYTES:
-            self._log.replace(self._log.with_suffix(".old.log"))
-        with self._log.open("ab") as file:
-            file.write(data)
+        data = bytes(self._process.readAllStandardError())[-LARGEST_LOG_BYTES:]
+        with suppress(OSError):  # a full disk costs the log, not the job
+            if self._log.exists() and self._log.stat().st_size + len(data) > LARGEST_LOG_BYTES:
+                self._log.replace(self._log.with_suffix(".old.log"))
+            with self._log.open("ab") as file:
+                file.write(data)
 
     def _failed(self, error: QProcess.ProcessError) -> None:
         if error == QProcess.ProcessError.FailedToStart:
-            self._end(f"it could not be started ({self._process.errorString()})")
+            QTimer.singleShot(0, self._not_started)  # on some systems this comes before anybody could connect
+
+    def _not_started(self) -> None:
+        self._end(self._process.errorString())
 
     def _finished(self, code: int, status: QProcess.ExitStatus) -> None:
         self._keep_log()
