@@ -22,9 +22,15 @@ from ..protocol.requests import ListModels, ModelList, ModelTrained
 from ..settings import Settings
 from .curves import Curves
 from .diagnostics import DiagnosticsDialog
-from .job_panels import ApplyPanel, ChangePanel, FeaturesPanel, JobPanel, TrainPanel
+from .job_options import JobOptions
+from .job_runner import JobRunner
 from .jobs_bar import JobsBar
 from .outputs import are_temporary
+from .panels.apply import ApplyPanel
+from .panels.change import ChangePanel
+from .panels.features import FeaturesPanel
+from .panels.job_panel import JobPanel
+from .panels.train import TrainPanel
 from .scene_panel import ScenePanel
 from .segment_panel import SegmentPanel
 from .setup_dialog import SetupDialog
@@ -37,21 +43,27 @@ class SkySenseDock(QgsDockWidget):
         self._engine, self._messages = engine, message_bar
         self.scene = ScenePanel(engine)
         self.segment = SegmentPanel(engine, canvas)
-        self.features = FeaturesPanel(self.scene)
-        self.change = ChangePanel(self.scene)
-        self.train = TrainPanel(self.scene)
-        self.apply = ApplyPanel(self.scene)
+        self.options = JobOptions(engine, canvas)
+        self.features = FeaturesPanel(self.scene, self.options)
+        self.change = ChangePanel(self.scene, self.options)
+        self.train = TrainPanel(self.scene, self.options)
+        self.apply = ApplyPanel(self.scene, self.options)
         self.curves = Curves()
         self.train.layout().insertWidget(self.train.layout().count() - 1, self.curves)
         self.jobs = JobsBar()
         self.jobs.progressed.connect(self._progress)
+        self.runner = JobRunner(engine, self.jobs, self)
+        self.runner.began.connect(lambda request, handle: self.curves.clear())
+        self.runner.busy_changed.connect(lambda busy: self._enable(not busy))
+        self.runner.done.connect(self._done)
+        self.runner.failed.connect(self.show_failure)
         self._build()
-        for panel in (self.scene, self.segment, self.features, self.change, self.train, self.apply):
+        for panel in (self.scene, self.segment, self.runner, *self.job_panels):
             panel.message.connect(self.say)
         for panel in (self.scene, self.segment):
             panel.failed.connect(self.show_failure)
         for panel in self.job_panels:
-            panel.requested.connect(self._run)
+            panel.requested.connect(self.runner.run)
         engine.state_changed.connect(self._state)
         self._state("")
         self._list_models()
@@ -82,6 +94,8 @@ class SkySenseDock(QgsDockWidget):
             (self.apply, self.tr("Apply")),
         ):
             self.tabs.addTab(panel, label)
+        self.tabs.currentChanged.connect(self._show_options)
+        self.features.take_options()
         self.state = QLabel()
         self.diagnostics_button = QPushButton(self.tr("Diagnostics …"))
         self.diagnostics_button.setFlat(True)
@@ -107,22 +121,14 @@ class SkySenseDock(QgsDockWidget):
         area.setMinimumWidth(needed + area.verticalScrollBar().sizeHint().width())
         self.setWidget(area)
 
-    # -- jobs --------------------------------------------------------------------------------------------------------
-    def _run(self, request: object, finish) -> None:
-        if self.jobs.busy:
-            self.say(self.tr("Another job is at work. Wait for it, or cancel it."), Qgis.MessageLevel.Info)
-            return
-        self.curves.clear()
-        handle = self._engine.submit(request)
-        self.jobs.watch(handle)
-        self._enable(False)
-        handle.done.connect(lambda result: self._done(result, finish))
-        handle.failed.connect(self.show_failure)
-        handle.finished.connect(lambda: self._enable(True))
+    def _show_options(self, _: int) -> None:
+        """One set of options for all jobs: it is wherever the user is."""
+        panel = self.tabs.currentWidget()
+        if isinstance(panel, JobPanel):
+            panel.take_options()
 
-    def _done(self, result: object, finish) -> None:
-        if finish is not None:
-            finish(result)
+    # -- jobs --------------------------------------------------------------------------------------------------------
+    def _done(self, result: object) -> None:
         if isinstance(result, ModelTrained):
             text = self.tr("Trained {}.").format(result.card.label)
             if result.card.mean_iou is not None:
@@ -153,6 +159,7 @@ class SkySenseDock(QgsDockWidget):
             handle.failed.connect(self.show_failure)
 
     def _listed(self, listed: ModelList) -> None:
+        self.options.set_models(listed.models)
         self.apply.set_models(listed.models)
 
     # -- words -------------------------------------------------------------------------------------------------------
@@ -174,7 +181,11 @@ class SkySenseDock(QgsDockWidget):
         self.banner_text.setText(reason)
         for widget in (self.scene, self.tabs):
             widget.setEnabled(not reason)
-        words = {"starting": self.tr("Engine is starting …"), "ready": self.tr("Engine ready"), "stopped": self.tr("Engine stopped")}
+        words = {
+            "starting": self.tr("Engine is starting …"),
+            "ready": self.tr("Engine ready"),
+            "stopped": self.tr("Engine stopped"),
+        }
         self.state.setText(words.get(state, ""))
 
     def _set_up(self) -> None:
@@ -191,4 +202,5 @@ class SkySenseDock(QgsDockWidget):
         """Undo what reaches beyond this widget."""
         self.segment.remove()
         self.scene.remove_connections()
+        self.options.remove()
         self._engine.state_changed.disconnect(self._state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from qgis.core import Qgis, QgsMapLayerProxyModel, QgsProject, QgsRasterLayer, QgsVectorLayer
+from qgis.core import Qgis, QgsProject, QgsRasterLayer
 from qgis.gui import QgsColorButton, QgsMapCanvas, QgsMapLayerComboBox
 from qgis.PyQt.QtCore import Qt, pyqtSignal
 from qgis.PyQt.QtGui import QColor
@@ -26,12 +26,13 @@ from qgis.PyQt.QtWidgets import (
 
 from ..client.client import Engine
 from ..layers.dates import date_of_layer
-from ..layers.kept import KeptPolygon, keep, new_layer
+from ..layers.kept import KeptPolygon, keep
 from ..layers.sources import LayerError, is_file_layer
 from ..protocol.requests import OutlineReady
 from .click_session import ClickSession
 from .mask_item import MaskItem
 from .prompt_tool import PromptTool
+from .target_box import TargetBox, field_map_of
 
 COLOURS = ("#f28f1c", "#2f7ed8", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22")
 
@@ -54,7 +55,6 @@ class SegmentPanel(QWidget):
         self._session: ClickSession | None = None
         self._item: MaskItem | None = None
         self._previous_tool = None
-        self._target_id = ""
         self.classes = [SegmentClass(self.tr("Object"), QColor(COLOURS[0]))]
         self.tool = PromptTool(canvas)
         self.tool.clicked.connect(self._point)
@@ -71,7 +71,7 @@ class SegmentPanel(QWidget):
     # -- the form ----------------------------------------------------------------------------------------------------
     def _build(self) -> None:
         self.layer_box = QgsMapLayerComboBox()
-        self.layer_box.setFilters(Qgis.LayerFilter.RasterLayer if hasattr(Qgis, "LayerFilter") else QgsMapLayerProxyModel.Filter.RasterLayer)
+        self.layer_box.setFilters(Qgis.LayerFilter.RasterLayer)
         self.layer_box.layerChanged.connect(self._layer_changed)
         self.start_button = QPushButton(self.tr("Start clicking"))
         self.start_button.setCheckable(True)
@@ -93,10 +93,7 @@ class SegmentPanel(QWidget):
         row.addWidget(self.class_name, 1)
         row.addWidget(self.colour)
 
-        self.target_box = QgsMapLayerComboBox()
-        self.target_box.setFilters(Qgis.LayerFilter.PolygonLayer if hasattr(Qgis, "LayerFilter") else QgsMapLayerProxyModel.Filter.PolygonLayer)
-        self.target_box.setAllowEmptyLayer(True, self.tr("New temporary layer"))
-        self.target_box.setLayer(None)
+        self.target = TargetBox()
         self.simplify = QDoubleSpinBox()
         self.simplify.setRange(0.0, 20.0)
         self.simplify.setSingleStep(0.5)
@@ -129,7 +126,7 @@ class SegmentPanel(QWidget):
         form.addRow("", self.start_button)
         form.addRow(self.tr("Classes"), self.class_list)
         form.addRow("", row)
-        form.addRow(self.tr("Keep in"), self.target_box)
+        form.addRow(self.tr("Keep in"), self.target)
         form.addRow(self.tr("Simplify"), self.simplify)
         form.addRow(self.fill, self.fill_px)
         layout = QVBoxLayout(self)
@@ -303,17 +300,10 @@ class SegmentPanel(QWidget):
             prompts=prompts,
         )
         try:
-            keep(self._target(layer), polygon)
+            target = self.target.layer(layer.crs())
+            keep(target, polygon, field_map=field_map_of(target))
         except LayerError as error:
             self.message.emit(str(error), Qgis.MessageLevel.Warning)
-
-    def _target(self, layer: QgsRasterLayer) -> QgsVectorLayer:
-        target = self.target_box.currentLayer()
-        if target is None:
-            target = new_layer(layer.crs(), self.tr("Kept polygons"))
-            QgsProject.instance().addMapLayer(target)
-            self.target_box.setLayer(target)
-        return target
 
     def _layers_removed(self, ids: list[str]) -> None:
         if self._session is not None and self._session._layer_id in ids:

@@ -1,67 +1,93 @@
-"""Ahead of a long job: time from one tile, disk from the grid."""
+"""What a long job will cost, told from one of its tiles."""
 
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from skysense.errors import OutputError
+from skysense.errors import OutputError, RequestError
 from skysense.jobs.batches import SceneTiles
 from skysense.jobs.encoders import choose_device, encoder_on, stoppable
 from skysense.jobs.report import Report
-from skysense.models.interface import SceneBatch
-from skysense.protocol.requests import CostEstimate, EstimateCost
+from skysense.models.interface import EncoderInfo, SceneBatch
+from skysense.protocol.requests import ApplyModel, CostEstimate, EmbedScene, EstimateCost
 from skysense.scene.read import SceneReader
+from skysense.scene.write import BLOCK_PX
 from skysense.training.checkpoint import load_segmenter
+
+OVERVIEWS = 4 / 3  # a raster with its overviews, by the raster alone
+# Bytes of a value while its file is finished: as it is written first, and in the final file beside it.
+FLOAT_BYTES = 4 + 2 * OVERVIEWS
+BYTE_BYTES = 1 + OVERVIEWS
+
+
+@dataclass(frozen=True)
+class _Work:
+    """The model of a job, and what it writes."""
+
+    model: nn.Module
+    info: EncoderInfo
+    forward: Callable[[SceneBatch], object]
+    bytes_per_cell: float  # of all outputs
+    stride: bool  # whether a cell is a cell of the model, else a pixel
 
 
 def run(request: EstimateCost, report: Report) -> CostEstimate:
     """Read and encode the middle tile once to warm up and once on the clock.
 
     Raises:
-        RasterError and its kinds: the scene cannot be read. ModelError: no weights. OutputError: no such folder.
+        RequestError: no such job to estimate. RasterError and its kinds: the scene cannot be read.
+        ModelError: no weights. OutputError: no such folder.
     """
-    free_bytes = _free_bytes(request.output_path)
-    device = choose_device(request.device)
-    model: nn.Module
-    forward: Callable[[SceneBatch], object]
-    if request.model_path is not None:
-        segmenter = load_segmenter(request.model_path, device)
-        model, info, forward = segmenter, segmenter.info, segmenter.predict
-    else:
-        encoder = encoder_on(request.encoder, device)
-        model, info, forward = encoder, encoder.info, encoder.forward
-    with SceneReader(request.scene) as scene, stoppable(model, report):
-        tiles = SceneTiles(scene, info)
-        tiling = tiles.tiling(0)
+    job = request.job
+    if not isinstance(job, EmbedScene | ApplyModel):
+        raise RequestError(f"The cost of {type(job).__name__} cannot be estimated.", "Ask for EmbedScene or ApplyModel.")
+    folder = Path(job.output_path).parent
+    if not folder.is_dir():
+        raise OutputError(f"There is no folder {folder}.", "Create it, or choose another one.")
+    device = choose_device(job.device)
+    work = _work(job, device)
+    with SceneReader(job.scene) as scene, stoppable(work.model, report):
+        tiles = SceneTiles(scene, work.info)
+        tiling = tiles.tiling(job.tile_px)
         tile = tiling[len(tiling) // 2]
         for share in (0.1, 0.5):
             report.progress(share, "Timing one tile")
             started = time.perf_counter()
             batch = tiles.read(tile.outer).batch(device)
             with torch.inference_mode():
-                forward(batch)
+                work.forward(batch)
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             seconds = time.perf_counter() - started
+        written = scene.grid.coarsen(tiles.stride) if work.stride else scene.grid
         return CostEstimate(
             height=scene.grid.height,
             width=scene.grid.width,
             tiles=len(tiling),
             seconds=seconds * len(tiling),
-            disk_bytes=round(scene.grid.height * scene.grid.width * request.bytes_per_pixel),
-            free_bytes=free_bytes,
+            disk_bytes=round(work.bytes_per_cell * _in_blocks(written.height) * _in_blocks(written.width)),
+            free_bytes=shutil.disk_usage(folder).free,
         )
 
 
-def _free_bytes(output_path: str | None) -> int:
-    folder = Path(output_path).parent if output_path is not None else Path(tempfile.gettempdir())
-    if not folder.is_dir():
-        raise OutputError(f"There is no folder {folder}.", "Create it, or choose another one.")
-    return shutil.disk_usage(folder).free
+def _work(job: EmbedScene | ApplyModel, device: torch.device) -> _Work:
+    if isinstance(job, ApplyModel):
+        segmenter = load_segmenter(job.model_path, device)
+        rasters = 1 if job.confidence_path is None else 2
+        return _Work(segmenter, segmenter.info, segmenter.predict, rasters * BYTE_BYTES, stride=False)
+    encoder = encoder_on(job.encoder, device)
+    features = (job.components or encoder.info.fused_channels) * FLOAT_BYTES
+    picture = 0.0 if job.picture_path is None else 3 * BYTE_BYTES
+    return _Work(encoder, encoder.info, encoder.forward, features + picture, stride=True)
+
+
+def _in_blocks(length: int) -> int:
+    """Files are made of whole blocks."""
+    return -(-length // BLOCK_PX) * BLOCK_PX

@@ -42,12 +42,7 @@ class RasterDescription:
 class EstimateCost:  # -> CostEstimate
     """Ahead of a long job: how long, how much disk, how many pixels."""
 
-    scene: SceneSource
-    encoder: str
-    bytes_per_pixel: float  # of all outputs together
-    model_path: str | None = None  # of a fine-tuned model, in the place of the bare encoder
-    output_path: str | None = None  # on whose disk free space is told; None: where temporary files go
-    device: str = "auto"
+    job: object  # EmbedScene or ApplyModel, as it would be sent
 
 
 @dataclass(frozen=True)
@@ -56,8 +51,8 @@ class CostEstimate:
     width: int
     tiles: int
     seconds: float
-    disk_bytes: int
-    free_bytes: int
+    disk_bytes: int  # at most, while the job finishes its files
+    free_bytes: int  # on the disk of the output
 
 
 @dataclass(frozen=True)
@@ -360,6 +355,4 @@ RESULTS: dict[type, type] = {
 REQUESTS: dict[str, type] = {request.__name__: request for request in RESULTS}
 
 # Answered by the interactive worker, which never queues behind a long job.
-INTERACTIVE: frozenset[type] = frozenset(
-    {DescribeRaster, EstimateCost, ListModels, OpenView, PromptView, OutlineMask, CloseView, Diagnose}
-)
+INTERACTIVE: frozenset[type] = frozenset({DescribeRaster, ListModels, OpenView, PromptView, OutlineMask, CloseView, Diagnose})

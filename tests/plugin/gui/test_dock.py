@@ -103,7 +103,7 @@ def test_click_keep_undo(dock, add_layer, wait, canvas):
     QTest.keyClick(viewport, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
     wait(lambda: len(session._shown) == 2)
     QTest.keyClick(viewport, Qt.Key.Key_Return)
-    kept = wait(lambda: dock.segment.target_box.currentLayer())
+    kept = wait(lambda: dock.segment.target.box.currentLayer())
     feature = next(kept.getFeatures())
     assert feature["class"] == "Object" and feature["source"] == "kampala_a" and feature["prompts"] == 2
     assert feature["area_m2"] > 1 and layer.extent().contains(feature.geometry().boundingBox())

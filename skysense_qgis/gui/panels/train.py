@@ -1,0 +1,79 @@
+"""The panel of fine-tuning."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from qgis.core import Qgis
+from qgis.gui import QgsFieldComboBox, QgsMapLayerComboBox
+from qgis.PyQt.QtWidgets import QComboBox, QLineEdit, QSpinBox
+
+from ...layers.labels import labels_file
+from ...layers.sources import LayerError
+from ...protocol.requests import TrainSegmentation
+from ...settings import Settings
+from .job_panel import JobPanel
+
+
+class TrainPanel(JobPanel):
+    BUTTON = "Train"
+    TUNE = (("head", "Head only (about a minute)"), ("last-blocks", "Last blocks too"), ("all", "Everything"))
+
+    def build(self) -> None:
+        self.note.setText(self.tr("Learns your classes from polygons over the layers in the table."))
+        self.labels = QgsMapLayerComboBox()
+        self.labels.setFilters(Qgis.LayerFilter.PolygonLayer)
+        self.field = QgsFieldComboBox()
+        self.labels.layerChanged.connect(self.field.setLayer)
+        self.field.setLayer(self.labels.currentLayer())
+        self.name = QLineEdit(self.tr("My classes"))
+        self.tune = QComboBox()
+        for key, label in self.TUNE:
+            self.tune.addItem(self.tr(label), key)
+        self.steps = QSpinBox()
+        self.steps.setRange(10, 100_000)
+        self.steps.setValue(300)
+        self.form.addRow(self.tr("Polygons"), self.labels)
+        self.form.addRow(self.tr("Class field"), self.field)
+        self.form.addRow(self.tr("Name"), self.name)
+        self.form.addRow(self.tr("Trained part"), self.tune)
+        self.form.addRow(self.tr("Steps"), self.steps)
+
+    def prepare(self):
+        layer = self.labels.currentLayer()
+        if layer is None or not self.field.currentField():
+            raise LayerError("Choose a polygon layer and the field that holds the classes.")
+        path, layer_name = labels_file(layer)
+        name, model = free_name(Path(Settings.load().models), self.name.text().strip() or self.tr("My classes"))
+        request = TrainSegmentation(
+            scene=self.whole_scene(),
+            labels_path=path,
+            labels_layer=layer_name,
+            class_field=self.field.currentField(),
+            model_path=str(model),
+            name=name,
+            encoder=self.options.encoder,
+            tune=self.tune.currentData(),
+            steps=self.steps.value(),
+            device=self.options.device,
+        )
+        return request, None
+
+
+def free_name(folder: Path, name: str) -> tuple[str, Path]:
+    """The name, numbered where a model of that name exists, and the file for it.
+
+    Raises:
+        LayerError: there is no folder for models.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LayerError(f"The folder for models, {folder}, cannot be made: {error}. Choose another in the settings.") from None
+    for number in itertools.count(1):
+        numbered = name if number == 1 else f"{name} {number}"
+        path = folder / ("".join(c if c.isalnum() or c in "-_" else "_" for c in numbered) + ".safetensors")
+        if not path.exists():
+            return numbered, path
+    raise AssertionError

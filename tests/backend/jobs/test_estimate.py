@@ -1,0 +1,54 @@
+"""What a job will cost: the size of the output, and the time of the job itself."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from rasterio.shutil import copy
+
+from skysense.errors import OutputError, RequestError
+from skysense.jobs import embed, estimate
+from skysense.jobs.report import SilentReport
+from skysense.jobs.scene_from_files import scene_from_files
+from skysense.protocol.records import from_plain, to_plain
+from skysense.protocol.requests import DetectChange, EmbedScene, EstimateCost
+
+DATA = Path(__file__).parents[2] / "data"
+IMAGE = DATA / "kampala/images/kampala_a.tif"
+
+
+@pytest.fixture
+def job(tmp_path) -> EmbedScene:
+    copy(IMAGE, tmp_path / "image.tif", driver="GTiff")
+    scene = scene_from_files([str(tmp_path / "image.tif")])
+    return EmbedScene(scene, str(tmp_path / "features.tif"), str(tmp_path / "picture.tif"), tile_px=512, device="cpu")
+
+
+def test_a_feature_map_fits_into_what_was_said(job):
+    told = estimate.run(EstimateCost(job), SilentReport())
+    started = time.perf_counter()
+    written = embed.run(job, SilentReport())
+    seconds = time.perf_counter() - started
+    assert (told.height, told.width) == (512, 512)
+    assert told.tiles == 4
+    assert 0.2 * seconds < told.seconds < 5 * seconds
+    size = sum(Path(path).stat().st_size for path in (written.path, written.picture_path))
+    assert size < told.disk_bytes < 20 * size
+    assert told.free_bytes > told.disk_bytes
+
+
+def test_the_request_travels_with_the_job_in_it(job):
+    assert from_plain(to_plain(EstimateCost(job))) == EstimateCost(job)
+
+
+def test_a_folder_that_is_not_there(job, tmp_path):
+    job = EmbedScene(job.scene, str(tmp_path / "none" / "features.tif"), None)
+    with pytest.raises(OutputError, match="no folder"):
+        estimate.run(EstimateCost(job), SilentReport())
+
+
+def test_other_jobs_are_refused(job):
+    with pytest.raises(RequestError, match="DetectChange"):
+        estimate.run(EstimateCost(DetectChange(job.scene, job.scene, "score.tif", None, None)), SilentReport())
