@@ -17,48 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skysense.change.decide import Decision, apart, plain, summed
-from skysense.change.deep_features import DeepFeatures
-from skysense.change.layer import ScoreLayer
-from skysense.change.objects import BLOCK_PX, Objects
-from skysense.change.pair import PixelPair
 from skysense.change.patches import Patch, PatchFinder, without_small
-from skysense.change.scene_pairs import ScenePairs, on_one_grid
-from skysense.change.scores import ChangeVector, LogRatio, Method
+from skysense.change.scene_pairs import on_one_grid
 from skysense.change.statistics import Histogram
 from skysense.change.threshold import DEEP_FLOOR, PER_DATE_FLOOR
-from skysense.errors import BandError, GridError, RequestError
+from skysense.jobs.change_scores import ScoredPart, Scoring, choose_parts
 from skysense.jobs.change_warnings import check_dates, stored_alike, warnings_for
 from skysense.jobs.encoders import choose_device, encoder_on
 from skysense.jobs.provenance import inputs_of, scene_facts
 from skysense.jobs.report import Part, Report
 from skysense.protocol.requests import ChangeWritten, DetectChange
-from skysense.protocol.scene_source import SceneSource
-from skysense.protocol.sensors import SENSORS
 from skysense.scene.grid import Grid, Window
 from skysense.scene.read import SceneReader
-from skysense.scene.tiles import Tiling
 from skysense.scene.vector import write_polygons
 from skysense.scene.write import RasterWriter, check_target
 
-METHODS = ("auto", "change-vector", "log-ratio", "deep-features")
-SAMPLED_TILES = 64  # whose features give the statistics of a large layer; smaller ones are seen whole
-# Small enough that a tile of both dates takes less than a second or two: the job is cancelled between tiles.
-PIXEL_TILE_PX = 512  # of methods without an encoder
-ENCODED_TILE_PX = {"hr": 768, "s2": 128, "s1": 128}
 NO_DATA = 255
 CHANGED_COLOUR = (214, 39, 40, 255)
 FALL, RISE = 1, 2  # kinds of change of a signed score; all others have kind 1 alone
 LAYER = "changes"
-
-
-@dataclass(frozen=True)
-class ScoredPart:
-    """One sensor's raw score."""
-
-    sensor: str
-    method: str
-    bands: tuple[str, ...]
-    layer: ScoreLayer
 
 
 def run(request: DetectChange, report: Report) -> ChangeWritten:
@@ -71,7 +48,7 @@ def run(request: DetectChange, report: Report) -> ChangeWritten:
     started = time.monotonic()
     report.progress(0.0, "Checking the scenes")
     before_date, after_date = check_dates(request.before, request.after)
-    parts = _choose_parts(request)
+    parts = choose_parts(request)
     outputs = [path for path in (request.score_path, request.mask_path, request.polygons_path) if path is not None]
     for path in outputs:
         check_target(Path(path), inputs_of(request.before, request.after))
@@ -79,7 +56,9 @@ def run(request: DetectChange, report: Report) -> ChangeWritten:
         scene = stack.enter_context(SceneReader(on_one_grid(request.before, request.after)))
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".change.", dir=Path(request.score_path).parent))
         scored = [
-            _score(sensor, method, scene, request, Path(folder), Part(report, 0.8 * i / len(parts), 0.8 * (i + 1) / len(parts)))
+            Scoring.of(sensor, method, scene, request).score(
+                Path(folder), Part(report, 0.8 * i / len(parts), 0.8 * (i + 1) / len(parts))
+            )
             for i, (sensor, method) in enumerate(parts)
         ]
         decision = _decide(scored, request)
@@ -116,94 +95,8 @@ def run(request: DetectChange, report: Report) -> ChangeWritten:
     )
 
 
-# -- which method ----------------------------------------------------------------------------------------------------
-def _choose_parts(request: DetectChange) -> list[tuple[str, str]]:
-    """(sensor, method) of each part of the score: one, or two where both Sentinels see both dates."""
-    if request.method not in METHODS:
-        raise RequestError(f"There is no method {request.method!r}.", f"Choose one of {', '.join(METHODS)}.")
-    before, after = _sensors(request.before), _sensors(request.after)
-    common = [sensor for sensor in ("hr", "s2", "s1") if sensor in before & after]
-    if not common:
-        labels = [" and ".join(sorted(SENSORS[key].label for key in keys)) for keys in (before, after)]
-        raise BandError(
-            f"The two dates have no sensor in common: {labels[0]} before, {labels[1]} after.",
-            "Choose layers of the same kind of sensor on both dates.",
-        )
-    if request.method == "log-ratio" and "s1" not in common:
-        raise BandError(
-            f"The log-ratio compares radar; both dates hold {SENSORS[common[0]].label} only.",
-            "Choose the change vector, or leave the method to the tool.",
-        )
-    if request.method == "log-ratio":
-        return [("s1", "log-ratio")]
-    if request.method != "auto":
-        return [(common[0], request.method)]
-    if "hr" in common:
-        return [("hr", "deep-features")]
-    return [(sensor, {"s2": "change-vector", "s1": "log-ratio"}[sensor]) for sensor in common]
-
-
-def _sensors(scene: SceneSource) -> set[str]:
-    keys = {acquisition.sensor for acquisition in scene.acquisitions}
-    return {"s2" if key == "landsat" else key for key in keys}
-
-
 def _name(scored: list[ScoredPart]) -> str:
     return " + ".join(part.method for part in scored)
-
-
-# -- raw scores ------------------------------------------------------------------------------------------------------
-def _score(
-    sensor: str, name: str, scene: SceneReader, request: DetectChange, folder: Path, report: Report
-) -> ScoredPart:
-    """One sensor's raw score over the whole layer: statistics first, then scores, then objects."""
-    pairs = ScenePairs(scene, len(request.before.acquisitions), sensor)
-    method: Method
-    objects = None
-    if name == "deep-features":
-        device = choose_device(request.device)
-        encoder = encoder_on(request.encoder, device)
-        method = DeepFeatures(encoder, sensor, pairs.bands, device)
-        tiling = Tiling.of(scene.grid, request.tile_px or ENCODED_TILE_PX[sensor], method.halo_px, method.multiple)
-        windows = [(tile.outer, tile.core) for tile in tiling]
-        objects = Objects() if sensor == "hr" else None
-    else:
-        alike = stored_alike(request.before, request.after, sensor)
-        method = LogRatio() if name == "log-ratio" else ChangeVector(per_date=not alike)
-        tiling = Tiling.of(scene.grid, request.tile_px or PIXEL_TILE_PX, 0, 1)
-        windows = [(pairs.clipped(tile.core, method.halo_px), tile.core) for tile in tiling]
-    chosen = windows
-    if name == "deep-features" and len(windows) > SAMPLED_TILES:
-        chosen = [windows[i] for i in np.linspace(0, len(windows) - 1, SAMPLED_TILES).round().astype(int)]
-    seen = 0
-    for pair, _ in _read(pairs, chosen, Part(report, 0.0, 0.4), f"Reading {SENSORS[sensor].label}"):
-        seen += int(pair.counted.sum())
-        method.observe(pair)
-        if objects is not None:
-            objects.observe(pair)
-    if not seen:
-        raise GridError(
-            "No pixel has data on both dates.", "Check that both layers cover the extent, and their nodata values."
-        )
-    layer = ScoreLayer(folder / f"{sensor}.score", scene.grid.height, scene.grid.width)
-    for pair, (window, core) in _read(pairs, windows, Part(report, 0.4, 0.9), "Comparing the dates"):
-        inner = np.s_[core.row - window.row :, core.column - window.column :]
-        scores = np.where(pair.counted, method.score(pair), np.nan)
-        layer.write(core, scores[inner][: core.height, : core.width])
-    if objects is not None:
-        cores = [tile.core for tile in Tiling.of(scene.grid, BLOCK_PX, 0, 1)]
-        for pair, (_, core) in _read(pairs, [(core, core) for core in cores], Part(report, 0.9, 1.0), "Finding objects"):
-            averaged = objects.average(layer.read(core), pair)
-            layer.write(core, np.where(pair.counted, averaged, np.nan))
-    return ScoredPart(sensor, name, tuple(pairs.bands), layer)
-
-
-def _read(
-    pairs: ScenePairs, windows: list[tuple[Window, Window]], report: Report, stage: str
-) -> Iterator[tuple[PixelPair, tuple[Window, Window]]]:
-    for done, (window, core) in enumerate(windows):
-        report.progress(done / len(windows), stage, f"tile {done + 1} of {len(windows)}")
-        yield pairs.read(window, core), (window, core)
 
 
 # -- decision --------------------------------------------------------------------------------------------------------

@@ -11,12 +11,16 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from skysense.change.scene_pairs import on_one_grid
 from skysense.errors import OutputError, RequestError
 from skysense.jobs.batches import SceneTiles
+from skysense.jobs.change_scores import Scoring, choose_parts
+from skysense.jobs.change_warnings import check_dates
 from skysense.jobs.encoders import choose_device, encoder_on, stoppable
 from skysense.jobs.report import Report
 from skysense.models.interface import EncoderInfo, SceneBatch
-from skysense.protocol.requests import ApplyModel, CostEstimate, EmbedScene, EstimateCost
+from skysense.protocol.requests import ApplyModel, CostEstimate, DetectChange, EmbedScene, EstimateCost
+from skysense.scene.grid import Grid
 from skysense.scene.read import SceneReader
 from skysense.scene.write import BLOCK_PX
 from skysense.training.checkpoint import load_segmenter
@@ -27,9 +31,12 @@ FLOAT_BYTES = 4 + 2 * OVERVIEWS
 BYTE_BYTES = 1 + OVERVIEWS
 
 
+WRITING_S = 5e-7  # a pixel, on one core, for what follows the scores of a change map: decision, outlines, files
+
+
 @dataclass(frozen=True)
 class _Work:
-    """The model of a job, and what it writes."""
+    """The model of a feature map or a classification, and what it writes."""
 
     model: nn.Module
     info: EncoderInfo
@@ -39,18 +46,25 @@ class _Work:
 
 
 def run(request: EstimateCost, report: Report) -> CostEstimate:
-    """Read and encode the middle tile once to warm up and once on the clock.
+    """Do one tile of the job, with the clock running.
 
     Raises:
         RequestError: no such job to estimate. RasterError and its kinds: the scene cannot be read.
         ModelError: no weights. OutputError: no such folder.
     """
     job = request.job
-    if not isinstance(job, EmbedScene | ApplyModel):
-        raise RequestError(f"The cost of {type(job).__name__} cannot be estimated.", "Ask for EmbedScene or ApplyModel.")
-    folder = Path(job.output_path).parent
-    if not folder.is_dir():
-        raise OutputError(f"There is no folder {folder}.", "Create it, or choose another one.")
+    if isinstance(job, DetectChange):
+        return _change(job, report)
+    if isinstance(job, EmbedScene | ApplyModel):
+        return _tiles(job, report)
+    raise RequestError(
+        f"The cost of {type(job).__name__} cannot be estimated.", "Ask for EmbedScene, ApplyModel or DetectChange."
+    )
+
+
+def _tiles(job: EmbedScene | ApplyModel, report: Report) -> CostEstimate:
+    """Read and encode the middle tile once to warm up and once on the clock."""
+    free_bytes = _free_bytes(job.output_path)
     device = choose_device(job.device)
     work = _work(job, device)
     with SceneReader(job.scene) as scene, stoppable(work.model, report):
@@ -67,13 +81,32 @@ def run(request: EstimateCost, report: Report) -> CostEstimate:
                 torch.cuda.synchronize(device)
             seconds = time.perf_counter() - started
         written = scene.grid.coarsen(tiles.stride) if work.stride else scene.grid
+        pixels = sum(other.outer.height * other.outer.width for other in tiling)
         return CostEstimate(
             height=scene.grid.height,
             width=scene.grid.width,
             tiles=len(tiling),
-            seconds=seconds * len(tiling),
-            disk_bytes=round(work.bytes_per_cell * _in_blocks(written.height) * _in_blocks(written.width)),
-            free_bytes=shutil.disk_usage(folder).free,
+            seconds=seconds * pixels / (tile.outer.height * tile.outer.width),
+            disk_bytes=round(work.bytes_per_cell * _pixels_in_blocks(written)),
+            free_bytes=free_bytes,
+        )
+
+
+def _change(job: DetectChange, report: Report) -> CostEstimate:
+    free_bytes = _free_bytes(job.score_path)
+    check_dates(job.before, job.after)
+    parts = choose_parts(job)
+    with SceneReader(on_one_grid(job.before, job.after)) as scene:
+        scorings = [Scoring.of(sensor, method, scene, job) for sensor, method in parts]
+        seconds = sum(scoring.seconds(report) for scoring in scorings)
+        bytes_per_pixel = FLOAT_BYTES + 2 * len(parts) + (0.0 if job.mask_path is None else BYTE_BYTES)
+        return CostEstimate(
+            height=scene.grid.height,
+            width=scene.grid.width,
+            tiles=sum(len(scoring.windows) for scoring in scorings),
+            seconds=seconds + WRITING_S * scene.grid.height * scene.grid.width,
+            disk_bytes=round(bytes_per_pixel * _pixels_in_blocks(scene.grid)),
+            free_bytes=free_bytes,
         )
 
 
@@ -88,6 +121,13 @@ def _work(job: EmbedScene | ApplyModel, device: torch.device) -> _Work:
     return _Work(encoder, encoder.info, encoder.forward, features + picture, stride=True)
 
 
-def _in_blocks(length: int) -> int:
+def _pixels_in_blocks(grid: Grid) -> int:
     """Files are made of whole blocks."""
-    return -(-length // BLOCK_PX) * BLOCK_PX
+    return -(-grid.height // BLOCK_PX) * -(-grid.width // BLOCK_PX) * BLOCK_PX**2
+
+
+def _free_bytes(output_path: str) -> int:
+    folder = Path(output_path).parent
+    if not folder.is_dir():
+        raise OutputError(f"There is no folder {folder}.", "Create it, or choose another one.")
+    return shutil.disk_usage(folder).free

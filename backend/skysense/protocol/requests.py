@@ -42,7 +42,7 @@ class RasterDescription:
 class EstimateCost:  # -> CostEstimate
     """Ahead of a long job: how long, how much disk, how many pixels."""
 
-    job: object  # EmbedScene or ApplyModel, as it would be sent
+    job: object  # EmbedScene, ApplyModel or DetectChange, as it would be sent
 
 
 @dataclass(frozen=True)

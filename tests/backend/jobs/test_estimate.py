@@ -9,11 +9,12 @@ import pytest
 from rasterio.shutil import copy
 
 from skysense.errors import OutputError, RequestError
-from skysense.jobs import embed, estimate
+from skysense.jobs import detect_change, embed, estimate
 from skysense.jobs.report import SilentReport
 from skysense.jobs.scene_from_files import scene_from_files
 from skysense.protocol.records import from_plain, to_plain
-from skysense.protocol.requests import DetectChange, EmbedScene, EstimateCost
+from skysense.protocol.requests import DescribeRaster, DetectChange, EmbedScene, EstimateCost
+from skysense.protocol.scene_source import SceneSource
 
 DATA = Path(__file__).parents[2] / "data"
 IMAGE = DATA / "kampala/images/kampala_a.tif"
@@ -49,6 +50,22 @@ def test_a_folder_that_is_not_there(job, tmp_path):
         estimate.run(EstimateCost(job), SilentReport())
 
 
+@pytest.mark.parametrize("method", ["change-vector", "deep-features"])
+def test_a_change_map_fits_into_what_was_said(tmp_path, method):
+    def dated(name: str) -> SceneSource:
+        copy(DATA / f"naip_wetlands/{name}.tif", tmp_path / f"{name}.tif", driver="GTiff")
+        return scene_from_files([str(tmp_path / f"{name}.tif")])
+
+    job = DetectChange(
+        dated("NAIP_20090818"), dated("NAIP_20200831"), str(tmp_path / "score.tif"), str(tmp_path / "mask.tif"), None, method
+    )
+    told = estimate.run(EstimateCost(job), SilentReport())
+    written = detect_change.run(job, SilentReport())
+    assert 0.2 * written.seconds < told.seconds < 5 * written.seconds
+    size = sum(Path(path).stat().st_size for path in (job.score_path, job.mask_path))
+    assert size < told.disk_bytes < 40 * size  # what it takes at most: real scores are compressed well
+
+
 def test_other_jobs_are_refused(job):
-    with pytest.raises(RequestError, match="DetectChange"):
-        estimate.run(EstimateCost(DetectChange(job.scene, job.scene, "score.tif", None, None)), SilentReport())
+    with pytest.raises(RequestError, match="DescribeRaster"):
+        estimate.run(EstimateCost(DescribeRaster("image.tif")), SilentReport())
