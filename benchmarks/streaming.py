@@ -57,7 +57,9 @@ class Clock:
 
     began: dict[str, float] = field(default_factory=dict)
 
-    def progress(self, fraction: float, stage: str, detail: str = "", points: tuple[object, ...] = ()) -> None:
+    def progress(
+        self, fraction: float, stage: str, detail: str = "", points: tuple[object, ...] = (), seconds_left: float | None = None
+    ) -> None:
         self.began.setdefault(stage, time.perf_counter())
 
     def cancelled(self) -> bool:

@@ -21,7 +21,8 @@ class Settings:
     encoder: str = "skysense-nano"
     output_folder: str = ""  # empty: temporary outputs
     models_folder: str = ""
-    cache_folder: str = ""  # where the engine's environment lies, 5 GB
+    cache_folder: str = ""  # where the engine's environment lies, 5 GB, and pictures of layers that QGIS draws
+    cache_limit: str = "5"  # in GB, for those pictures
 
     @classmethod
     def load(cls) -> Settings:
@@ -40,5 +41,13 @@ class Settings:
 
     @property
     def cache(self) -> Path:
-        """Folder of the engine's environment and what sets it up; not made here."""
+        """Folder of the engine's environment and of drawn pictures; not made here."""
         return Path(self.cache_folder) if self.cache_folder else cache_folder()
+
+    @property
+    def cache_limit_bytes(self) -> int:
+        """For drawn pictures; the engine itself does not count."""
+        try:
+            return round(1e9 * float(self.cache_limit))
+        except ValueError:  # edited by hand
+            return 5 * 10**9

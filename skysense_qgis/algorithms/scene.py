@@ -24,8 +24,8 @@ from qgis.PyQt.QtCore import QThread
 
 from ..layers.dates import date_of_layer
 from ..layers.drawing import draw_and_wait
-from ..layers.extents import crs_from_text, extent_from_rectangle, extent_of_features, transformed_box
-from ..layers.sheet import sheet_for
+from ..layers.extents import extent_from_rectangle, extent_of_features, transformed_box
+from ..layers.sheet import Sheet, finest, sheet_beside, sheet_for
 from ..layers.sources import LayerError, file_path, needs_drawing
 from ..protocol.requests import RasterDescription
 from ..protocol.scene_source import Extent, SceneSource
@@ -152,46 +152,35 @@ class SceneAlgorithm(SkySenseAlgorithm):
         extent: Extent | None,
     ) -> list[RasterDescription]:  # fmt: skip
         files = {layer.path: self.describe(layer.path, feedback) for layer in inputs if layer.path is not None}
-        reference = next((described for described in files.values() if described.crs), None)
+        beside = finest(files.values())
         descriptions = []
         for layer in inputs:
             path = layer.path
             if path is None:
-                where, pixel = self._sheet(layer.name, parameters, context, extent, reference)
-                path = self.drawn(layer, where, pixel, context, feedback)
+                path = self.drawn(layer, self._sheet(layer.name, parameters, context, extent, beside), context, feedback)
                 files[path] = self.describe(path, feedback)
             descriptions.append(files[path])
         return descriptions
 
     def _sheet(
         self, name: str, parameters: dict, context: QgsProcessingContext, extent: Extent | None,
-        reference: RasterDescription | None,
-    ) -> tuple[Extent, float]:  # fmt: skip
+        beside: RasterDescription | None,
+    ) -> Sheet:  # fmt: skip
         """Where a layer is drawn and at which pixel size: as the files beside it, or as the user says."""
         pixel = self.number(parameters, "PIXEL_SIZE", context)
-        if reference is not None:
-            crs = crs_from_text(reference.crs)
-            a, _, west, _, e, north = reference.transform
-            box = QgsRectangle(west, north + e * reference.height, west + a * reference.width, north)
-            if extent is not None:
-                wanted = QgsRectangle(extent.west, extent.south, extent.east, extent.north)
-                wanted_crs = crs_from_text(extent.crs)
-                box = box.intersect(transformed_box(wanted, wanted_crs, crs, context.transformContext()))
-            return extent_from_rectangle(box, crs), pixel or abs(a)
+        if beside is not None:
+            return sheet_beside(beside, extent, pixel, context.transformContext())
         if extent is None or not pixel:
             raise LayerError(
                 f"{name} is drawn by QGIS: it needs an extent and a pixel size. "
                 "Give both, or add a file layer of the same place."
             )
-        return extent, pixel
+        return sheet_for(extent, pixel)
 
-    def drawn(
-        self, layer: Input, where: Extent, pixel: float, context: QgsProcessingContext, feedback: QgsProcessingFeedback
-    ) -> str:
+    def drawn(self, layer: Input, sheet: Sheet, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> str:
         """The GeoTIFF of a layer that QGIS draws."""
-        sheet = sheet_for(where, pixel)
         feedback.pushInfo(self.tr("{} is drawn by QGIS: {} x {} pixels of {:g}.").format(
-            layer.name, sheet.width, sheet.height, pixel))  # fmt: skip
+            layer.name, sheet.width, sheet.height, sheet.pixel))  # fmt: skip
         path = QgsProcessingUtils.generateTempFilename("drawn.tif", context)
         layer.copy.moveToThread(QThread.currentThread())
         missing = draw_and_wait(layer.copy, sheet, Path(path), context.transformContext(), feedback)

@@ -17,6 +17,7 @@ from qgis.core import (
 
 from ..layers.extents import crs_text, extent_from_rectangle
 from ..layers.prompts import join_attributes, points_of
+from ..layers.sheet import sheet_for
 from ..layers.sources import LayerError
 from ..layers.styles import style_objects
 from ..protocol.requests import PolygonsWritten, SegmentPoints
@@ -102,7 +103,8 @@ class SegmentPointsAlgorithm(SceneAlgorithm):
         if not pixel:
             raise LayerError(f"{self.image.name} is drawn by QGIS: give the pixel size to draw it at.")
         around = source.sourceExtent().buffered(MARGIN_PX * pixel)
-        return self.drawn(self.image, extent_from_rectangle(around, source.sourceCrs()), pixel, context, feedback)
+        sheet = sheet_for(extent_from_rectangle(around, source.sourceCrs()), pixel)
+        return self.drawn(self.image, sheet, context, feedback)
 
     def results(self, written: PolygonsWritten, parameters, context, feedback) -> dict:
         if written.empty:

@@ -16,15 +16,15 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ..client.client import Engine
-from ..protocol.messages import Failure, Progress
-from ..protocol.requests import ListModels, ModelList, ModelTrained
+from ..client.client import Engine, JobHandle
+from ..protocol.messages import Failure
+from ..protocol.requests import ListModels, ModelCard, ModelList, ModelTrained, TrainSegmentation
 from ..settings import Settings
-from .curves import Curves
 from .diagnostics import DiagnosticsDialog
 from .job_options import JobOptions
 from .job_runner import JobRunner
 from .jobs_bar import JobsBar
+from .models_dialog import ModelsDialog
 from .outputs import are_temporary
 from .panels.apply import ApplyPanel
 from .panels.change import ChangePanel
@@ -34,6 +34,7 @@ from .panels.train import TrainPanel
 from .scene_panel import ScenePanel
 from .segment_panel import SegmentPanel
 from .setup_dialog import SetupDialog
+from .training_dialog import TrainingDialog
 
 
 class SkySenseDock(QgsDockWidget):
@@ -41,19 +42,20 @@ class SkySenseDock(QgsDockWidget):
         super().__init__("SkySense", parent)
         self.setObjectName("SkySenseDock")
         self._engine, self._messages = engine, message_bar
-        self.scene = ScenePanel(engine)
+        self.scene = ScenePanel(engine, canvas)
         self.segment = SegmentPanel(engine, canvas)
         self.options = JobOptions(engine, canvas)
         self.features = FeaturesPanel(self.scene, self.options)
         self.change = ChangePanel(self.scene, self.options)
         self.train = TrainPanel(self.scene, self.options)
         self.apply = ApplyPanel(self.scene, self.options)
-        self.curves = Curves()
-        self.train.layout().insertWidget(self.train.layout().count() - 1, self.curves)
+        self.training: TrainingDialog | None = None
+        self.models: ModelsDialog | None = None
+        self.cards: tuple[ModelCard, ...] = ()
+        self.options.models_wanted.connect(self._show_models)
         self.jobs = JobsBar()
-        self.jobs.progressed.connect(self._progress)
-        self.runner = JobRunner(engine, self.jobs, self)
-        self.runner.began.connect(lambda request, handle: self.curves.clear())
+        self.runner = JobRunner(engine, self.jobs, self.scene.drawings, self)
+        self.runner.began.connect(self._began)
         self.runner.busy_changed.connect(lambda busy: self._enable(not busy))
         self.runner.done.connect(self._done)
         self.runner.failed.connect(self.show_failure)
@@ -128,9 +130,18 @@ class SkySenseDock(QgsDockWidget):
             panel.take_options()
 
     # -- jobs --------------------------------------------------------------------------------------------------------
+    def _began(self, request: object, handle: JobHandle) -> None:
+        if isinstance(request, TrainSegmentation):
+            self.training = TrainingDialog(request, handle, self)
+            self.training.destroyed.connect(self._forget_training)
+            self.training.show()
+
+    def _forget_training(self) -> None:
+        self.training = None
+
     def _done(self, result: object) -> None:
         if isinstance(result, ModelTrained):
-            text = self.tr("Trained {}.").format(result.card.label)
+            text = self.tr("Trained {}; it is in the Apply tab.").format(result.card.label)
             if result.card.mean_iou is not None:
                 text += " " + self.tr("Mean IoU {:.2f} on held-out blocks.").format(result.card.mean_iou)
             self.say(text, Qgis.MessageLevel.Success)
@@ -142,9 +153,6 @@ class SkySenseDock(QgsDockWidget):
             )
         else:
             self.say(self.tr("Done."), Qgis.MessageLevel.Success)
-
-    def _progress(self, progress: Progress) -> None:
-        self.curves.add(progress.points)
 
     def _enable(self, on: bool) -> None:
         for panel in self.job_panels:
@@ -159,8 +167,22 @@ class SkySenseDock(QgsDockWidget):
             handle.failed.connect(self.show_failure)
 
     def _listed(self, listed: ModelList) -> None:
+        self.cards = listed.models
+        if self.models is not None:
+            self.models.set_models(listed.models)
         self.options.set_models(listed.models)
         self.apply.set_models(listed.models)
+
+    def _show_models(self) -> None:
+        if self.models is None:
+            self.models = ModelsDialog(self.cards, self)
+            self.models.changed.connect(self._list_models)
+            self.models.destroyed.connect(self._forget_models)
+        self.models.show()
+        self.models.raise_()
+
+    def _forget_models(self) -> None:
+        self.models = None
 
     # -- words -------------------------------------------------------------------------------------------------------
     def say(self, text: str, level: Qgis.MessageLevel) -> None:
@@ -173,7 +195,7 @@ class SkySenseDock(QgsDockWidget):
             return
         if failure.log:
             QgsMessageLog.logMessage(failure.log, "SkySense", Qgis.MessageLevel.Info)
-        self.say(f"{failure.sentence} {failure.remedy}", Qgis.MessageLevel.Warning)
+        self.say(f"{failure.sentence} {failure.remedy}".strip(), Qgis.MessageLevel.Warning)
 
     def _state(self, state: str) -> None:
         reason = self._engine.reason
@@ -200,6 +222,9 @@ class SkySenseDock(QgsDockWidget):
 
     def remove(self) -> None:
         """Undo what reaches beyond this widget."""
+        for dialog in (self.training, self.models):
+            if dialog is not None:
+                dialog.close()
         self.segment.remove()
         self.scene.remove_connections()
         self.options.remove()

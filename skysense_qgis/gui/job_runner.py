@@ -1,17 +1,21 @@
-"""One long job at a time: its cost told, agreed to where it is high, then at work."""
+"""One long job at a time: layers drawn, its cost told and agreed to where it is high, then at work."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from qgis.core import Qgis
 from qgis.PyQt.QtCore import QObject, pyqtSignal
 from qgis.PyQt.QtWidgets import QMessageBox, QWidget
 
 from ..client.client import Engine
+from ..layers.drawn import Drawing
 from ..protocol.messages import Failure
-from ..protocol.requests import ApplyModel, CostEstimate, EmbedScene, EstimateCost
+from ..protocol.requests import ApplyModel, CostEstimate, DetectChange, EmbedScene, EstimateCost, TrainSegmentation
+from ..settings import Settings
+from .drawing_job import DrawingJob
 from .jobs_bar import JobsBar
+from .words import duration, size
 
 LONG_S = 120.0  # from here on the user is asked before
 LARGE_BYTES = 1_000_000_000
@@ -27,9 +31,17 @@ class JobRunner(QObject):
     busy_changed = pyqtSignal(bool)
     message = pyqtSignal(str, object)
 
-    def __init__(self, engine: Engine, bar: JobsBar, parent: QWidget) -> None:
+    def __init__(self, engine: Engine, bar: JobsBar, drawings: Mapping[str, Drawing], parent: QWidget) -> None:
+        """Wait for requests.
+
+        Args:
+            engine: answers them.
+            bar: shows the job.
+            drawings: by path, what has to be drawn before a scene that names it can be read.
+            parent: window of the questions.
+        """
         super().__init__(parent)
-        self._engine, self._bar, self._window = engine, bar, parent
+        self._engine, self._bar, self._drawings, self._window = engine, bar, drawings, parent
         self.question: QMessageBox | None = None
         self.busy = False
 
@@ -44,7 +56,23 @@ class JobRunner(QObject):
             self.message.emit(self.tr("Another job is at work. Wait for it, or cancel it."), Qgis.MessageLevel.Info)
             return
         self._set_busy(True)
-        if not isinstance(request, EmbedScene | ApplyModel):
+        needed = [self._drawings[path] for path in _paths(request) if path in self._drawings]
+        if not needed:
+            self._estimate(request, finish)
+            return
+        drawing = DrawingJob(needed, Settings.load().cache_limit_bytes, self)
+        drawing.done.connect(lambda warnings: self._drawn(warnings, request, finish))
+        drawing.failed.connect(self._give_up)
+        self._bar.watch(drawing)
+        drawing.start()
+
+    def _drawn(self, warnings: tuple[str, ...], request: object, finish) -> None:
+        for warning in warnings:
+            self.message.emit(warning, Qgis.MessageLevel.Warning)
+        self._estimate(request, finish)
+
+    def _estimate(self, request: object, finish) -> None:
+        if not isinstance(request, EmbedScene | ApplyModel | DetectChange):
             self._start(request, finish)
             return
         handle = self._engine.submit(EstimateCost(request))
@@ -56,8 +84,7 @@ class JobRunner(QObject):
 
     def _estimated(self, answer: CostEstimate | Failure, request: object, finish) -> None:
         if isinstance(answer, Failure):
-            self._set_busy(False)
-            self.failed.emit(answer)
+            self._give_up(answer)
             return
         if answer.seconds < LONG_S and answer.disk_bytes < min(LARGE_BYTES, FULL * answer.free_bytes):
             self._start(request, finish)
@@ -84,16 +111,31 @@ class JobRunner(QObject):
         handle.finished.connect(lambda: self._set_busy(False))
         self.began.emit(request, handle)
 
+    def _give_up(self, failure: Failure) -> None:
+        self._set_busy(False)
+        self.failed.emit(failure)
+
     def _set_busy(self, busy: bool) -> None:
         self.busy = busy
         self.busy_changed.emit(busy)
+
+
+def _paths(request: object) -> list[str]:
+    """Files that the request reads scenes from."""
+    if isinstance(request, DetectChange):
+        scenes = [request.before, request.after]
+    elif isinstance(request, EmbedScene | ApplyModel | TrainSegmentation):
+        scenes = [request.scene]
+    else:
+        scenes = []
+    return [source.path for scene in scenes for source in scene.acquisitions]
 
 
 def _question(cost: CostEstimate, parent: QWidget) -> QMessageBox:
     box = QMessageBox(parent)
     box.setWindowTitle("SkySense")
     text = box.tr("This takes {}, and up to {} of the {} that are free on the disk of the output.").format(
-        _duration(cost.seconds), _size(cost.disk_bytes), _size(cost.free_bytes)
+        duration(cost.seconds), size(cost.disk_bytes), size(cost.free_bytes)
     )
     box.setIcon(QMessageBox.Icon.Question)
     if cost.disk_bytes >= FULL * cost.free_bytes:
@@ -106,15 +148,3 @@ def _question(cost: CostEstimate, parent: QWidget) -> QMessageBox:
     box.setStandardButtons(QMessageBox.StandardButton.Ok | QMessageBox.StandardButton.Cancel)
     box.button(QMessageBox.StandardButton.Ok).setText(box.tr("Start"))
     return box
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"about {max(1, round(seconds))} seconds"
-    if seconds < 5400:
-        return f"about {round(seconds / 60)} minutes"
-    return f"about {seconds / 3600:.1f} hours"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(1, round(count / 1e6))} MB"

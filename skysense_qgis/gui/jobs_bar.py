@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from ..client.client import JobHandle
 from ..protocol.messages import Progress
+from .words import time_left
 
 
 class JobsBar(QWidget):
     """Shows one job; hidden when there is none."""
-
-    progressed = pyqtSignal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -48,18 +46,8 @@ class JobsBar(QWidget):
 
     def _progress(self, progress: Progress) -> None:
         self.bar.setValue(round(1000 * progress.fraction))
-        parts = [progress.stage]
-        if progress.detail:
-            parts.append(progress.detail)
-        if progress.seconds_left is not None:
-            parts.append(self._left(progress.seconds_left))
-        self.label.setText(" · ".join(parts))
-        self.progressed.emit(progress)
-
-    def _left(self, seconds: float) -> str:
-        if seconds < 90:
-            return self.tr("{} s left").format(max(1, round(seconds)))
-        return self.tr("{} min left").format(round(seconds / 60))
+        parts = [progress.stage, progress.detail, time_left(progress.seconds_left)]
+        self.label.setText(" · ".join(part for part in parts if part))
 
     def _cancel(self) -> None:
         if self._handle is not None:

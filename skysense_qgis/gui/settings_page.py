@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qgis.gui import QgsFileWidget, QgsOptionsPageWidget, QgsOptionsWidgetFactory
 from qgis.PyQt.QtGui import QIcon
-from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QVBoxLayout, QWidget
 
 from ..paths import RESOURCES, cache_folder, models_folder
 from ..settings import Settings
@@ -30,11 +30,18 @@ class SettingsPage(QgsOptionsPageWidget):
         self.outputs = self._file(QgsFileWidget.StorageMode.GetDirectory, settings.output_folder, self.tr("Temporary"))
         self.models = self._file(QgsFileWidget.StorageMode.GetDirectory, settings.models_folder, str(models_folder()))
         self.cache = self._file(QgsFileWidget.StorageMode.GetDirectory, settings.cache_folder, str(cache_folder()))
+        self.limit = QDoubleSpinBox()
+        self.limit.setRange(0.1, 1000.0)
+        self.limit.setDecimals(1)
+        self.limit.setSuffix(self.tr(" GB"))
+        self.limit.setValue(settings.cache_limit_bytes / 1e9)
+        self.limit.setToolTip(self.tr("Layers that only QGIS can draw (WMS, XYZ) are kept as pictures; the oldest make room"))
         warning = QLabel(self.tr("Without an output folder results are temporary and may be gone after a restart."))
         warning.setWordWrap(True)
         form = QFormLayout()
         form.addRow(self.tr("Python of the engine"), self.interpreter)
-        form.addRow(self.tr("Folder of the engine, 5 GB"), self.cache)
+        form.addRow(self.tr("Cache folder, with the engine (5 GB)"), self.cache)
+        form.addRow(self.tr("Limit for drawn layers in it"), self.limit)
         form.addRow(self.tr("Device"), self.device)
         form.addRow(self.tr("Output folder"), self.outputs)
         form.addRow("", warning)
@@ -53,6 +60,7 @@ class SettingsPage(QgsOptionsPageWidget):
             output_folder=self.outputs.filePath(),
             models_folder=self.models.filePath(),
             cache_folder=self.cache.filePath(),
+            cache_limit=f"{self.limit.value():.1f}",
         ).save()
 
     def _file(self, mode: QgsFileWidget.StorageMode, value: str, empty: str) -> QgsFileWidget:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 
@@ -13,6 +14,7 @@ from ..protocol.scene_source import AcquisitionSource, BandIndex, Extent, Scalin
 from ..protocol.sensors import SENSORS
 from ..protocol.source import acquisition
 from .dates import date_of_layer
+from .drawn import Drawing
 from .sources import LayerError, file_path
 
 _SCOPE, _KEY = "skysense", "scene"
@@ -78,39 +80,6 @@ def with_date(row: SceneRow, text: str) -> SceneRow:
     return replace(row, date=text)
 
 
-def bands_text(bands: tuple[BandIndex, ...]) -> str:
-    """As the table shows and takes them: "R=1 G=2 B=3"."""
-    return " ".join(f"{band.band}={band.index}" for band in bands)
-
-
-def with_bands(row: SceneRow, text: str, sensor: str, count: int) -> SceneRow:
-    """The row with bands as the user wrote them, "R=1 G=2"; empty goes back to the guess.
-
-    Args:
-        row: the row.
-        text: pairs of a band of the sensor and a band number of the file.
-        sensor: key of the row's sensor, chosen or guessed.
-        count: how many bands the file has.
-
-    Raises:
-        LayerError: it cannot be read, names a band that the sensor or the file does not have, or one twice.
-    """
-    names = SENSORS[sensor].band_names
-    bands: dict[str, int] = {}
-    for part in text.replace(",", " ").split():
-        name, _, number = part.partition("=")
-        known = next((known for known in names if known.lower() == name.lower()), None)
-        if known is None:
-            raise LayerError(f"{SENSORS[sensor].label} has no band “{name}”. Its bands are {', '.join(names)}.")
-        if not number.isdecimal() or not 1 <= int(number) <= count:
-            raise LayerError(f"“{part}” names no band of the file. Write {known}= and a number from 1 to {count}.")
-        if known in bands:
-            raise LayerError(f"The band {known} stands there twice. Name each band once.")
-        bands[known] = int(number)
-    ordered = tuple(BandIndex(name, bands[name]) for name in names if name in bands)
-    return replace(row, bands=ordered)
-
-
 # -- the scene -------------------------------------------------------------------------------------------------------
 def acquisition_of(row: SceneRow, description: RasterDescription, project: QgsProject) -> AcquisitionSource | None:
     """What the row stands for: the user's word, else the layer's own date, else the guess. None without a sensor."""
@@ -127,9 +96,10 @@ def acquisition_of(row: SceneRow, description: RasterDescription, project: QgsPr
 
 def scene_of(
     rows: list[SceneRow],
-    descriptions: dict[str, RasterDescription],
+    descriptions: Mapping[str, RasterDescription],
     project: QgsProject,
     extent: Extent | None,
+    drawings: Mapping[str, Drawing] | None = None,
     dates_needed: bool = False,
 ) -> SceneSource:
     """The scene of these rows.
@@ -139,6 +109,7 @@ def scene_of(
         descriptions: of their files, by path.
         project: where the layers are.
         extent: where to work; None for all.
+        drawings: by layer id, of layers that are no files.
         dates_needed: whether the job makes no sense without dates.
 
     Raises:
@@ -149,10 +120,13 @@ def scene_of(
     acquisitions = []
     for row in rows:
         layer = project.mapLayer(row.layer_id)
-        path = file_path(layer)
-        if path not in descriptions:
-            raise LayerError(f"{layer.name()} is still being read. Try again in a moment.")
-        source = acquisition_of(row, descriptions[path], project)
+        if drawings is not None and row.layer_id in drawings:
+            source = drawings[row.layer_id].acquisition(row.date or date_of_layer(layer))
+        else:
+            path = file_path(layer)
+            if path not in descriptions:
+                raise LayerError(f"{layer.name()} is still being read. Try again in a moment.")
+            source = acquisition_of(row, descriptions[path], project)
         if source is None:
             raise LayerError(f"The sensor of {layer.name()} is not known. Choose it in the scene table.")
         if not source.bands:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import ceil
+from math import ceil, hypot
 from pathlib import Path
 
 import numpy as np
 from osgeo import gdal
-from qgis.core import QgsCoordinateReferenceSystem, QgsRectangle
+from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransformContext, QgsRectangle
 
+from ..protocol.requests import RasterDescription
 from ..protocol.scene_source import Extent
-from .extents import crs_from_text
+from .extents import crs_from_text, extent_from_rectangle, transformed_box
 from .sources import LayerError
 
 BLOCK_PX = 1024
@@ -62,6 +63,38 @@ def sheet_for(extent: Extent, pixel: float) -> Sheet:
             "Choose a smaller extent or larger pixels."
         )
     return Sheet(crs, extent.west, extent.north, pixel, width, height)
+
+
+def finest(descriptions: Iterable[RasterDescription]) -> RasterDescription | None:
+    """The file that the output will lie on, among those with a CRS."""
+    placed = [described for described in descriptions if described.crs and described.gsd_m]
+    return min(placed, key=lambda described: described.gsd_m, default=None)
+
+
+def sheet_beside(
+    file: RasterDescription, extent: Extent | None, pixel: float | None, transforms: QgsCoordinateTransformContext
+) -> Sheet:
+    """For a layer that is drawn to go with a file: where that lies, inside the extent, as finely.
+
+    Args:
+        file: with a CRS.
+        extent: where to work; None for the whole file.
+        pixel: another pixel size, in units of the file's CRS.
+        transforms: of the project.
+
+    Raises:
+        LayerError: extent and file do not meet, or it is too large to draw.
+    """
+    crs = crs_from_text(file.crs)
+    a, b, c, d, e, f = file.transform
+    corners = [(column, row) for column in (0, file.width) for row in (0, file.height)]
+    xs = [a * column + b * row + c for column, row in corners]
+    ys = [d * column + e * row + f for column, row in corners]
+    box = QgsRectangle(min(xs), min(ys), max(xs), max(ys))
+    if extent is not None:
+        wanted = QgsRectangle(extent.west, extent.south, extent.east, extent.north)
+        box = box.intersect(transformed_box(wanted, crs_from_text(extent.crs), crs, transforms))
+    return sheet_for(extent_from_rectangle(box, crs), pixel or hypot(a, d))
 
 
 class SheetFile:

@@ -25,7 +25,9 @@ class BarReport:
         if self._bar is not None:
             self._bar.close()
 
-    def progress(self, fraction: float, stage: str, detail: str = "", points: tuple[Series, ...] = ()) -> None:
+    def progress(
+        self, fraction: float, stage: str, detail: str = "", points: tuple[Series, ...] = (), seconds_left: float | None = None
+    ) -> None:
         if self._bar is None:
             self._bar = tqdm(total=100, bar_format="{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining} {postfix}")
         self._bar.set_description_str(stage, refresh=False)

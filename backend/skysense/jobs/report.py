@@ -12,7 +12,9 @@ from skysense.protocol.messages import Series
 class Report(Protocol):
     """Given to every job. Implementations: the worker's, the command line's bar, `SilentReport`."""
 
-    def progress(self, fraction: float, stage: str, detail: str = "", points: tuple[Series, ...] = ()) -> None:
+    def progress(
+        self, fraction: float, stage: str, detail: str = "", points: tuple[Series, ...] = (), seconds_left: float | None = None
+    ) -> None:
         """Say where the job stands.
 
         Args:
@@ -20,6 +22,7 @@ class Report(Protocol):
             stage: what is being done, for people.
             detail: one short line (device, batch, free memory).
             points: new points of live curves.
+            seconds_left: of the whole job, from whoever knows better than the rule of three.
 
         Raises:
             Cancelled: the caller wants the job to stop. Call this at least each half second of work.
@@ -43,7 +46,9 @@ class SilentReport:
     def cancel(self) -> None:
         self._stop = True
 
-    def progress(self, fraction: float, stage: str, detail: str = "", points: tuple[Series, ...] = ()) -> None:
+    def progress(
+        self, fraction: float, stage: str, detail: str = "", points: tuple[Series, ...] = (), seconds_left: float | None = None
+    ) -> None:
         self.fractions.append(fraction)
         if stage not in self.stages:
             self.stages.append(stage)
@@ -64,15 +69,17 @@ class Part:
     def __init__(self, report: Report, start: float, stop: float) -> None:
         self._report, self._start, self._stop = report, start, stop
 
-    def progress(self, fraction: float, stage: str, detail: str = "", points: tuple[Series, ...] = ()) -> None:
-        self._report.progress(self._start + (self._stop - self._start) * fraction, stage, detail, points)
+    def progress(
+        self, fraction: float, stage: str, detail: str = "", points: tuple[Series, ...] = (), seconds_left: float | None = None
+    ) -> None:
+        self._report.progress(self._start + (self._stop - self._start) * fraction, stage, detail, points, seconds_left)
 
     def cancelled(self) -> bool:
         return self._report.cancelled()
 
 
-def seconds_left(started: float, fraction: float) -> float | None:
-    """Time left by rule of three, once two per cent and half a second have passed."""
+def by_rule_of_three(started: float, fraction: float) -> float | None:
+    """Seconds left by rule of three, once two per cent and half a second have passed."""
     spent = time.monotonic() - started
     if fraction < 0.02 or spent < 0.5:
         return None

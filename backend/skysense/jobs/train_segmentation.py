@@ -115,7 +115,7 @@ def _drive(tuning: FineTuning, report: Report) -> str:
                 points.append(Series("loss", moment.done, moment.loss))
             if moment.mean_iou is not None:
                 points.append(Series("mean IoU", moment.done, moment.mean_iou))
-            report.progress(_fraction(moment), moment.stage, clock.detail(tuning, moment), tuple(points))
+            report.progress(_fraction(moment), moment.stage, _detail(tuning, moment), tuple(points), clock.left(moment))
     except Cancelled:
         return "cancelled"
     return "finished"
@@ -128,24 +128,26 @@ def _fraction(moment: Moment) -> float:
 
 @dataclass
 class Clock:
-    """Time left in the present stage, from the pace since its begin."""
+    """Seconds left of the training, from the pace since its begin; before it nobody knows the pace."""
 
-    stage: str = ""
-    begun: float = 0.0
+    begun: float | None = None
     first: int = 0
 
-    def detail(self, tuning: FineTuning, moment: Moment) -> str:
-        stage = "Training" if moment.stage == "Validating" else moment.stage
-        if stage != self.stage:
-            self.stage, self.begun, self.first = stage, time.monotonic(), moment.done
-        parts = [str(tuning.device), f"batch {moment.batch}"]
-        free = _free_bytes(tuning.device)
-        if free:
-            parts.append(f"{free / 1e9:.1f} GB free")
-        if moment.done > self.first:
-            left = (time.monotonic() - self.begun) / (moment.done - self.first) * (moment.total - moment.done)
-            parts.append(f"{left:.0f} s left")
-        return f"{moment.done} of {moment.total} · " + " · ".join(parts)
+    def left(self, moment: Moment) -> float | None:
+        if moment.stage == "Encoding crops":
+            return None
+        now = time.monotonic()
+        if self.begun is None:
+            self.begun, self.first = now, moment.done
+        done = moment.done - self.first
+        return (now - self.begun) / done * (moment.total - moment.done) if done else None
+
+
+def _detail(tuning: FineTuning, moment: Moment) -> str:
+    """Steps, device, batch and free memory in one line."""
+    parts = [f"{moment.done} of {moment.total}", tuning.device.type.upper(), f"batch {moment.batch}"]
+    free = _free_bytes(tuning.device)
+    return " · ".join([*parts, f"{free / 1e9:.1f} GB free"] if free else parts)
 
 
 def _free_bytes(device: torch.device) -> int:

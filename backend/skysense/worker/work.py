@@ -7,7 +7,7 @@ import time
 from collections import deque
 
 from skysense.errors import Cancelled
-from skysense.jobs.report import seconds_left
+from skysense.jobs.report import by_rule_of_three
 from skysense.protocol.messages import Call, Progress, Series
 from skysense.worker.channel import Channel
 
@@ -76,7 +76,9 @@ class ChannelReport:
         self._stage, self._fraction = "", 0.0
         self._points: list[Series] = []
 
-    def progress(self, fraction: float, stage: str, detail: str = "", points: tuple[Series, ...] = ()) -> None:
+    def progress(
+        self, fraction: float, stage: str, detail: str = "", points: tuple[Series, ...] = (), seconds_left: float | None = None
+    ) -> None:
         if self.cancelled():
             raise Cancelled()
         self._points.extend(points)
@@ -85,7 +87,7 @@ class ChannelReport:
         if now - self._sent < PROGRESS_EACH_S and stage == self._stage:
             return
         self._sent, self._stage = now, stage
-        left = seconds_left(self._started, self._fraction)
+        left = by_rule_of_three(self._started, self._fraction) if seconds_left is None else seconds_left
         self._channel.send(Progress(self._job, stage, self._fraction, left, detail, tuple(self._points)))
         self._points.clear()
 
@@ -95,6 +97,6 @@ class ChannelReport:
     def finish(self) -> None:
         """Send the points that are still held back."""
         if self._points:
-            left = seconds_left(self._started, self._fraction)
+            left = by_rule_of_three(self._started, self._fraction)
             self._channel.send(Progress(self._job, self._stage, self._fraction, left, "", tuple(self._points)))
             self._points.clear()

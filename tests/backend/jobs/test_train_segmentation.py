@@ -34,11 +34,12 @@ class Curves(SilentReport):
 
     def __init__(self, stop_after: int | None = None) -> None:
         super().__init__()
-        self.points, self.details, self.stop_after = [], [], stop_after
+        self.points, self.details, self.left, self.stop_after = [], [], [], stop_after
 
-    def progress(self, fraction, stage, detail="", points=()) -> None:
+    def progress(self, fraction, stage, detail="", points=(), seconds_left=None) -> None:
         self.points += points
         self.details.append(detail)
+        self.left.append(seconds_left)
         if self.stop_after is not None and self.count("mean IoU") >= self.stop_after:
             self.cancel()
         super().progress(fraction, stage, detail, points)
@@ -166,7 +167,8 @@ def test_the_curves_are_live_and_the_details_tell_the_device(request_of) -> None
     assert report.count("loss") == 20 and report.count("mean IoU") == 10
     losses = [point.value for point in report.points if point.name == "loss"]
     assert np.mean(losses[-5:]) < np.mean(losses[:5])
-    assert any("cpu · batch 4" in detail and "GB free" in detail and "s left" in detail for detail in report.details)
+    assert any("CPU · batch 4" in detail and "GB free" in detail for detail in report.details)
+    assert report.left[-1] is not None and report.left[-1] < 5
     assert report.fractions == sorted(report.fractions)
 
 
@@ -247,7 +249,7 @@ from skysense.protocol.requests import TrainSegmentation
 
 class Limit(SilentReport):
     """Sets the limit when the first crop has been encoded: everything is loaded then."""
-    def progress(self, fraction, stage, detail="", points=()):
+    def progress(self, fraction, stage, detail="", points=(), seconds_left=None):
         super().progress(fraction, stage, detail, points)
         if stage == "Encoding crops" and detail.startswith("1 of"):
             held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()

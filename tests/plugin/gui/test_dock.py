@@ -2,49 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from qgis.core import Qgis, QgsProject
-from qgis.gui import QgsMapCanvas, QgsMessageBar
-from qgis.PyQt.QtCore import QPoint, QSize, Qt
+from qgis.PyQt.QtCore import QPoint, Qt
 from qgis.PyQt.QtTest import QTest
 from qgis.PyQt.QtWidgets import QPushButton
-
-from skysense_qgis.gui.dock import SkySenseDock
-
-
-@pytest.fixture
-def canvas(qgis_app, wait):
-    """A map of 600 x 600 pixels."""
-    canvas = QgsMapCanvas()
-    canvas.resize(600, 600)
-    canvas.show()
-    wait(lambda: canvas.mapSettings().outputSize().width() > 500)  # QGIS takes a size up a moment later
-    yield canvas
-    canvas.deleteLater()
-
-
-@pytest.fixture
-def dock(engine, canvas):
-    bar = QgsMessageBar()
-    dock = SkySenseDock(engine, canvas, bar)
-    dock.bar = bar
-    dock.resize(QSize(380, 900))
-    dock.show()
-    yield dock
-    dock.remove()
-    dock.deleteLater()
-
-
-def show(canvas, layer) -> None:
-    canvas.setDestinationCrs(layer.crs())
-    canvas.setLayers([layer])
-    canvas.setExtent(layer.extent())
-
-
-def described(dock, count: int) -> bool:
-    """Whether the engine has told what the rows are."""
-    table = dock.scene.table
-    return table.rowCount() == count and all(table.item(row, 2).text() != "…" for row in range(count))
 
 
 def test_empty_scene_says_what_to_do(dock):
@@ -53,10 +14,10 @@ def test_empty_scene_says_what_to_do(dock):
         assert not panel.run_button.isEnabled()
 
 
-def test_scene_table_shows_guesses_and_the_project_remembers_it(dock, add_layer, wait, tmp_path):
+def test_scene_table_shows_guesses_and_the_project_remembers_it(dock, add_layer, wait, tmp_path, described):
     first = add_layer("naip_wetlands/NAIP_20090818.tif")
     dock.scene.add(first)
-    wait(lambda: described(dock, 1))
+    wait(lambda: described(1))
     table = dock.scene.table
     assert [table.item(0, column).text() for column in (0, 2, 3)] == ["NAIP_20090818", "R G B N", "2009-08-18"]
     assert dock.scene.table.cellWidget(0, 1).currentData() == "hr"
@@ -71,9 +32,9 @@ def test_scene_table_shows_guesses_and_the_project_remembers_it(dock, add_layer,
     assert [row.date for row in dock.scene.rows] == ["2009-08-19"]
 
 
-def test_a_date_that_is_no_day_is_refused_in_words(dock, add_layer, wait):
+def test_a_date_that_is_no_day_is_refused_in_words(dock, add_layer, wait, described):
     dock.scene.add(add_layer("naip_wetlands/NAIP_20090818.tif"))
-    wait(lambda: described(dock, 1))
+    wait(lambda: described(1))
     dock.scene.table.item(0, 3).setText("31.12.2009")
     assert "year-month-day" in dock.bar.currentItem().text()
     assert dock.scene.table.item(0, 3).text() == "2009-08-18"
@@ -86,9 +47,9 @@ def test_a_removed_layer_leaves_the_scene(dock, add_layer, wait):
     assert dock.scene.rows == []
 
 
-def test_click_keep_undo(dock, add_layer, wait, canvas):
+def test_click_keep_undo(dock, add_layer, wait, canvas, show):
     layer = add_layer("kampala/images/kampala_a.tif")
-    show(canvas, layer)
+    show(layer)
     dock.segment.layer_box.setLayer(layer)
     QTest.mouseClick(dock.segment.start_button, Qt.MouseButton.LeftButton)
     session = wait(lambda: dock.segment.session)
@@ -114,9 +75,9 @@ def test_click_keep_undo(dock, add_layer, wait, canvas):
     assert dock.segment.session is None and canvas.mapTool() is not dock.segment.tool
 
 
-def test_dragging_a_box_is_a_prompt(dock, add_layer, wait, canvas):
+def test_dragging_a_box_is_a_prompt(dock, add_layer, wait, canvas, show):
     layer = add_layer("kampala/images/kampala_a.tif")
-    show(canvas, layer)
+    show(layer)
     dock.segment.layer_box.setLayer(layer)
     dock.segment.start()
     session = dock.segment.session
@@ -129,9 +90,9 @@ def test_dragging_a_box_is_a_prompt(dock, add_layer, wait, canvas):
     assert session.prompts[0].x2 is not None
 
 
-def test_removing_the_layer_ends_the_session(dock, add_layer, wait, canvas):
+def test_removing_the_layer_ends_the_session(dock, add_layer, wait, canvas, show):
     layer = add_layer("kampala/images/kampala_a.tif")
-    show(canvas, layer)
+    show(layer)
     dock.segment.layer_box.setLayer(layer)
     dock.segment.start()
     items = len(canvas.scene().items())
@@ -140,13 +101,13 @@ def test_removing_the_layer_ends_the_session(dock, add_layer, wait, canvas):
     assert len(canvas.scene().items()) < items
 
 
-def test_change_needs_two_dates_and_adds_its_results(dock, add_layer, wait):
+def test_change_needs_two_dates_and_adds_its_results(dock, add_layer, wait, described):
     before, after = add_layer("naip_wetlands/NAIP_20090818.tif"), add_layer("naip_wetlands/NAIP_20200831.tif")
     dock.scene.add(before)
-    wait(lambda: described(dock, 1))
+    wait(lambda: described(1))
     assert not dock.change.run_button.isEnabled() and "two different dates" in dock.change.note.text()
     dock.scene.add(after)
-    wait(lambda: described(dock, 2))
+    wait(lambda: described(2))
     assert dock.change.run_button.isEnabled()
     dock.change.run_button.click()
     wait(lambda: QgsProject.instance().mapLayersByName("Change score"), 180)
@@ -156,9 +117,9 @@ def test_change_needs_two_dates_and_adds_its_results(dock, add_layer, wait):
     assert group is not None and {child.name() for child in group.children()} >= {"Before", "After"}
 
 
-def test_a_feature_map_can_be_cancelled(dock, add_layer, wait):
+def test_a_feature_map_can_be_cancelled(dock, add_layer, wait, described):
     dock.scene.add(add_layer("kampala/images/kampala_a.tif"))
-    wait(lambda: described(dock, 1))
+    wait(lambda: described(1))
     dock.features.run_button.click()
     wait(lambda: dock.jobs.busy)
     dock.jobs.cancel_button.click()

@@ -9,11 +9,9 @@ from skysense_qgis.layers.dates import set_date
 from skysense_qgis.layers.rows import (
     SceneRow,
     acquisition_of,
-    bands_text,
     load_rows,
     save_rows,
     scene_of,
-    with_bands,
     with_date,
     with_sensor,
 )
@@ -78,23 +76,6 @@ def test_a_day_is_taken(text):
 def test_what_is_no_day_is_refused(text):
     with pytest.raises(LayerError, match="year-month-day"):
         with_date(SceneRow("a"), text)
-
-
-def test_bands_are_written_as_they_are_shown():
-    bands = (BandIndex("B2", 3), BandIndex("B8A", 1))
-    assert bands_text(bands) == "B2=3 B8A=1"
-    assert with_bands(SceneRow("a"), "b8a=1, B2=3", "s2", count=4).bands == bands
-    assert with_bands(SceneRow("a", bands=bands), "", "s2", count=4).bands == ()
-
-
-@pytest.mark.parametrize(
-    ("text", "remedy"),
-    [("X=1", "has no band “X”"), ("B2", "number from 1 to 4"), ("B2=5", "number from 1 to 4"), ("B2=0", "from 1 to 4"),
-     ("B2=1 b2=2", "stands there twice"), ("B2=²", "number from 1 to 4")],
-)  # fmt: skip
-def test_bands_that_make_no_sense_name_a_remedy(text, remedy):
-    with pytest.raises(LayerError, match=remedy):
-        with_bands(SceneRow("a"), text, "s2", count=4)
 
 
 def test_a_scene_needs_rows_descriptions_sensors_and_where_asked_dates(project, layer, description):

@@ -1,0 +1,118 @@
+"""All models with their cards: the encoders, and the user's own, which can be removed here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from qgis.PyQt.QtCore import Qt, QUrl, pyqtSignal
+from qgis.PyQt.QtGui import QDesktopServices
+from qgis.PyQt.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QListWidget,
+    QListWidgetItem,
+    QMessageBox,
+    QPushButton,
+    QSplitter,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ..protocol.requests import ModelCard
+from ..settings import Settings
+from .card_view import CardView
+
+
+class ModelsDialog(QDialog):
+    """Shows what it is given; `changed` asks for a new list."""
+
+    changed = pyqtSignal()
+
+    def __init__(self, cards: tuple[ModelCard, ...], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setWindowTitle(self.tr("Models"))
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.resize(760, 480)
+        self.list = QListWidget()
+        self.list.currentRowChanged.connect(self._show)
+        self.card = CardView()
+        split = QSplitter()
+        split.addWidget(self.list)
+        split.addWidget(self.card)
+        split.setStretchFactor(1, 1)
+        split.setSizes([220, 540])
+        split.setChildrenCollapsible(False)
+        self.remove_button = QPushButton(self.tr("Remove …"))
+        self.remove_button.clicked.connect(self._ask)
+        self.folder_button = QPushButton(self.tr("Open folder"))
+        self.folder_button.setToolTip(self.tr("Where your own models lie; a model that is put there is listed too"))
+        self.folder_button.clicked.connect(self._open_folder)
+        self.question: QMessageBox | None = None
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.addButton(self.remove_button, QDialogButtonBox.ButtonRole.ActionRole)
+        buttons.addButton(self.folder_button, QDialogButtonBox.ButtonRole.ActionRole)
+        buttons.rejected.connect(self.close)
+        layout = QVBoxLayout(self)
+        layout.addWidget(split, 1)
+        layout.addWidget(buttons)
+        self._cards: tuple[ModelCard, ...] = ()
+        self.set_models(cards)
+
+    def set_models(self, cards: tuple[ModelCard, ...]) -> None:
+        """Show these; the one that was looked at stays in sight."""
+        chosen = self._current().key if self._current() else None
+        self._cards = cards
+        self.list.blockSignals(True)
+        self.list.clear()
+        for card in cards:
+            item = QListWidgetItem(card.label)
+            item.setToolTip(card.path or "")
+            if card.kind == "encoder":
+                item.setText(self.tr("{} (encoder)").format(card.label))
+            elif card.kind == "damaged":
+                item.setText(self.tr("{} (cannot be used)").format(card.label))
+            self.list.addItem(item)
+        self.list.blockSignals(False)
+        rows = [row for row, card in enumerate(cards) if card.key == chosen]
+        self.list.setCurrentRow(rows[0] if rows else 0 if cards else -1)
+        self._show(self.list.currentRow())
+
+    def _current(self) -> ModelCard | None:
+        row = self.list.currentRow()
+        return self._cards[row] if 0 <= row < len(self._cards) else None
+
+    def _show(self, _: int) -> None:
+        card = self._current()
+        self.remove_button.setEnabled(card is not None and card.kind != "encoder")
+        if card is None:
+            self.card.setPlainText(self.tr("There are no models."))
+        else:
+            self.card.show_card(card)
+
+    def _ask(self) -> None:
+        card = self._current()
+        if card is None:
+            return
+        self.question = QMessageBox(
+            QMessageBox.Icon.Question,
+            self.windowTitle(),
+            self.tr("Remove {}? Its file is deleted.\n\n{}").format(card.label, card.path),
+            QMessageBox.StandardButton.Cancel,
+            self,
+        )
+        remove = self.question.addButton(self.tr("Remove"), QMessageBox.ButtonRole.DestructiveRole)
+        self.question.setDefaultButton(QMessageBox.StandardButton.Cancel)
+        remove.clicked.connect(lambda: self._remove(card))
+        self.question.open()
+
+    def _remove(self, card: ModelCard) -> None:
+        try:
+            Path(card.path or card.key).unlink(missing_ok=True)
+        except OSError as error:
+            QMessageBox.warning(self, self.windowTitle(), self.tr("It cannot be removed: {}.").format(error.strerror))
+        self.changed.emit()
+
+    def _open_folder(self) -> None:
+        folder = Path(Settings.load().models)
+        folder.mkdir(parents=True, exist_ok=True)
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
