@@ -61,7 +61,7 @@ class CardView(QTextBrowser):
                 text = f"{100 * count / total:.0f} %" if total else "–"
                 cells.append(f"<td align='right'>{f'<b>{text}</b>' if column == index else text}&nbsp;</td>")
             rows.append(f"<tr><td>{escape(name)}&nbsp;&nbsp;</td>{''.join(cells)}</tr>")
-        title = self.tr("Taken for (rows: the labels, columns: the model)")
+        title = self.tr("Confusion: rows are the labels, columns what the model said")
         return f"<h4>{title}</h4><table>{''.join(rows)}</table>"
 
     def _notes(self, card: ModelCard) -> str:

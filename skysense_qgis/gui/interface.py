@@ -14,8 +14,6 @@ from .settings_page import SettingsFactory
 class Interface:
     """Dock, action and settings page; `remove` takes all of it away."""
 
-    MENU = "SkySense"
-
     def __init__(self, iface, engine: Engine) -> None:
         self._iface = iface
         self.dock = SkySenseDock(engine, iface.mapCanvas(), iface.messageBar(), iface.mainWindow())
@@ -25,13 +23,13 @@ class Interface:
         self.action.setChecked(True)
         self.dock.setToggleVisibilityAction(self.action)
         iface.addToolBarIcon(self.action)
-        iface.addPluginToRasterMenu(self.MENU, self.action)
+        iface.rasterMenu().addAction(self.action)  # QGIS keeps a plugin's own submenu for ever, also when it is empty
         self.settings = SettingsFactory()
         iface.registerOptionsWidgetFactory(self.settings)
 
     def remove(self) -> None:
         self._iface.unregisterOptionsWidgetFactory(self.settings)
-        self._iface.removePluginRasterMenu(self.MENU, self.action)
+        self._iface.rasterMenu().removeAction(self.action)
         self._iface.removeToolBarIcon(self.action)
         self.dock.remove()
         self._iface.removeDockWidget(self.dock)

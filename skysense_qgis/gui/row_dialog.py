@@ -24,6 +24,7 @@ from ..layers.sources import LayerError
 from ..protocol.requests import RasterDescription
 from ..protocol.scene_source import BandIndex, Scaling
 from ..protocol.sensors import SENSORS
+from .forms import align_labels
 
 RECOGNISED, OTHER = "recognised", "other"
 
@@ -58,7 +59,7 @@ class RowDialog(QDialog):
         buttons.accepted.connect(self._accept)
         buttons.rejected.connect(self.reject)
 
-        form = QFormLayout()
+        self._form = form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.addRow(self.tr("Sensor"), self.sensor)
         form.addRow(self.tr("Date"), self.date)
@@ -66,11 +67,11 @@ class RowDialog(QDialog):
         form.addRow(self.tr("Stored number ×"), self.scale)
         form.addRow(self.tr("plus"), self.offset)
         form.addRow("", self.decibel)
-        form.addRow(QLabel(self.tr("Bands of the file")))
         layout = QVBoxLayout(self)
         layout.addWidget(self.bar)
         layout.addWidget(reasons)
         layout.addLayout(form)
+        layout.addWidget(QLabel(f"<b>{self.tr('Bands of the file')}</b>"))
         layout.addLayout(self._band_form)
         layout.addWidget(buttons)
         self._fill()
@@ -115,6 +116,7 @@ class RowDialog(QDialog):
             self.bands[band.name] = box
             label = band.label if band.label == band.name else f"{band.name}  {band.label}"
             self._band_form.addRow(label, box)
+        align_labels(self._form, self._band_form)
         self.values.clear()
         self.values.addItem(self.tr("As recognised: {}").format(_formula(recognised.scaling)), RECOGNISED)
         for label, scaling in self._presets():

@@ -183,7 +183,7 @@ class ScenePanel(QWidget):
             self.table.item(number, LAYER).setToolTip("\n".join([layer.source(), *reasons]))
             self.table.item(number, BANDS).setToolTip("\n".join(reasons))
             self.table.item(number, DATE).setToolTip(self.tr("Year-month-day; empty if nobody knows"))
-            self.table.setCellWidget(number, SENSOR, self._sensor_box(number, row))
+            self._show_sensor(number, row)
             self._describe(row)
         self.table.blockSignals(False)
         self.table.setVisible(bool(self.rows))
@@ -212,21 +212,22 @@ class ScenePanel(QWidget):
         self.note.setText(self.tr("{} is drawn by QGIS for each job, {}.").format(", ".join(drawn), scale))
         self.note.setVisible(bool(drawn))
 
-    def _sensor_box(self, number: int, row: SceneRow) -> QComboBox:
+    def _show_sensor(self, number: int, row: SceneRow) -> None:
+        """In the row's box; a picture in red, green and blue is high-resolution, whatever it shows."""
         source = self._source(row)
-        current = source.sensor if source else row.sensor
+        current = "hr" if self._drawn(row) else source.sensor if source else row.sensor
+        box = self.table.cellWidget(number, SENSOR) or self._sensor_box(number)
+        box.setEnabled(not self._drawn(row))
+        box.setCurrentIndex(max(box.findData(current), 0))
+        box.setToolTip(SENSORS[current].label if current else self.tr("What took the image?"))
+
+    def _sensor_box(self, number: int) -> QComboBox:
         box = QComboBox()
         box.addItem(self.tr("Choose …"), "")
         for key, sensor in SENSORS.items():
-            box.addItem(sensor.label, key)
-        if self._drawn(row):  # a picture in red, green and blue, whatever it shows
-            current = "hr"
-            box.setEnabled(False)
-        box.setCurrentIndex(max(box.findData(current), 0))
-        box.setToolTip(box.currentText())
-        box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        box.setMinimumContentsLength(6)
+            box.addItem(sensor.short, key)
         box.activated.connect(lambda index: self._replace(number, with_sensor(self.rows[number], box.itemData(index))))
+        self.table.setCellWidget(number, SENSOR, box)
         return box
 
     def _replace(self, number: int, row: SceneRow) -> None:

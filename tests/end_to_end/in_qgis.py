@@ -9,10 +9,19 @@ import json
 import os
 from pathlib import Path
 
-from qgis.core import QgsFeature, QgsGeometry, QgsProject, QgsRasterLayer, QgsRectangle, QgsVectorLayer
-from qgis.PyQt.QtCore import QPoint, QTimer
+from qgis.core import (
+    QgsApplication,
+    QgsFeature,
+    QgsGeometry,
+    QgsProject,
+    QgsRasterLayer,
+    QgsRectangle,
+    QgsVectorLayer,
+)
+from qgis.PyQt.QtCore import QObject, QPoint, QTimer
+from qgis.PyQt.QtGui import QAction
 from qgis.PyQt.QtWidgets import QDockWidget
-from qgis.utils import iface, plugins
+from qgis.utils import iface, plugins, reloadPlugin
 
 folder = Path(os.environ["SKYSENSE_TEST_FOLDER"])
 
@@ -88,6 +97,43 @@ def choose_labels(name, field, steps=40):
     train.field.setField(field)
     train.steps.setValue(steps)
     return [train.labels.currentLayer().name(), train.field.currentField()]
+
+
+def reload():
+    """What the plugin reloader does."""
+    return reloadPlugin("skysense_qgis")
+
+
+def counts():
+    """What a plugin can leave behind, by kind."""
+    window, map_canvas = iface.mainWindow(), iface.mapCanvas()
+    objects = [child for child in window.findChildren(QObject) if "skysense" in type(child).__module__]
+    workers = [path for path in Path("/proc").glob("[0-9]*/cmdline") if is_worker(path)]
+    return {
+        "actions": sum(action.text() == "SkySense" for action in window.findChildren(QAction)),
+        "docks": sum(dock.objectName() == "SkySenseDock" for dock in window.findChildren(QDockWidget)),
+        "canvas items": len(map_canvas.scene().items()),
+        "children of the viewport": len(map_canvas.viewport().findChildren(QObject)),
+        "objects of ours": len(objects),
+        "children of the application": len(QgsApplication.instance().children()),
+        "providers": sum(provider.id() == "skysense" for provider in QgsApplication.processingRegistry().providers()),
+        "workers": len(workers),
+        "connections": sum(QgsProject.instance().receivers(signal) for signal in project_signals()),
+    }
+
+
+def project_signals():
+    project = QgsProject.instance()
+    return [project.layersAdded, project.layersRemoved, project.layersWillBeRemoved, project.readProject, project.cleared]
+
+
+def is_worker(path):
+    """Whether a process is a worker of this QGIS."""
+    try:
+        parent = int((path.parent / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        return parent == os.getpid() and b"serve" in path.read_bytes()
+    except (OSError, ValueError):
+        return False
 
 
 def messages():

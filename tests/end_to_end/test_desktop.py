@@ -78,3 +78,15 @@ def test_train_and_apply(desktop):
     desktop.click("tab('Apply')")
     desktop.click('where("apply.run_button")')
     desktop.wait("'Classes' in layers()", 120)
+
+
+def test_reloading_leaves_nothing_behind(desktop):
+    """Also while the engine is still starting. The workers that served the tests before are ended by the first cycle."""
+    desktop.ask("reload()")
+    desktop.wait("dock().state.text() == 'Engine ready'", 60)
+    first = desktop.ask("counts()")
+    assert (first["docks"], first["providers"], first["workers"]) == (1, 1, 1)
+    for _ in range(20):
+        assert desktop.ask("reload()")
+    desktop.wait("dock().state.text() == 'Engine ready'", 60)
+    desktop.wait(f"counts() == {first}", 10)

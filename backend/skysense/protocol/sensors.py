@@ -25,6 +25,7 @@ class Sensor:
 
     key: str
     label: str
+    short: str  # where there is little room
     kind: str  # "optical" or "radar"
     bands: tuple[Band, ...]
     unit: str  # "reflectance" or "decibel"
@@ -45,6 +46,7 @@ class Sensor:
 HR = Sensor(
     key="hr",
     label="High-resolution optical",
+    short="High-res.",
     kind="optical",
     bands=(
         Band("R", "Red", 660.0),
@@ -59,6 +61,7 @@ HR = Sensor(
 S2 = Sensor(
     key="s2",
     label="Sentinel-2",
+    short="Sentinel-2",
     kind="optical",
     bands=(
         Band("B2", "Blue", 492.4, 10.0),
@@ -79,6 +82,7 @@ S2 = Sensor(
 S1 = Sensor(
     key="s1",
     label="Sentinel-1",
+    short="Sentinel-1",
     kind="radar",
     bands=(Band("VV", "VV", None, 10.0), Band("VH", "VH", None, 10.0)),
     unit="decibel",
@@ -88,6 +92,7 @@ S1 = Sensor(
 LANDSAT = Sensor(
     key="landsat",
     label="Landsat 5-9",
+    short="Landsat",
     kind="optical",
     bands=(
         Band("blue", "Blue", 482.0, 30.0),

@@ -8,6 +8,7 @@ from qgis.PyQt.QtWidgets import QFormLayout, QLabel, QPushButton, QVBoxLayout, Q
 
 from ...layers.sources import LayerError
 from ...protocol.scene_source import SceneSource
+from ..forms import align_labels
 from ..job_options import JobOptions
 from ..scene_panel import ScenePanel
 
@@ -68,12 +69,3 @@ class JobPanel(QWidget):
     def prepare(self) -> tuple[object, object]:
         """The request, and what to do with its result; raises LayerError with what to do."""
         raise NotImplementedError
-
-
-def align_labels(*forms: QFormLayout) -> None:
-    """Forms under each other with one column of fields."""
-    cells = [form.itemAt(row, QFormLayout.ItemRole.LabelRole) for form in forms for row in range(form.rowCount())]
-    labels = [cell.widget() for cell in cells if cell is not None and cell.widget() is not None]
-    width = max(label.sizeHint().width() for label in labels)
-    for label in labels:
-        label.setMinimumWidth(width)
