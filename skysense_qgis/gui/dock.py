@@ -133,10 +133,10 @@ class SkySenseDock(QgsDockWidget):
     def _began(self, request: object, handle: JobHandle) -> None:
         if isinstance(request, TrainSegmentation):
             self.training = TrainingDialog(request, handle, self)
-            self.training.destroyed.connect(self._forget_training)
+            self.training.finished.connect(self._forget_training)
             self.training.show()
 
-    def _forget_training(self) -> None:
+    def _forget_training(self, _: int) -> None:
         self.training = None
 
     def _done(self, result: object) -> None:
@@ -177,11 +177,11 @@ class SkySenseDock(QgsDockWidget):
         if self.models is None:
             self.models = ModelsDialog(self.cards, self)
             self.models.changed.connect(self._list_models)
-            self.models.destroyed.connect(self._forget_models)
+            self.models.finished.connect(self._forget_models)
         self.models.show()
         self.models.raise_()
 
-    def _forget_models(self) -> None:
+    def _forget_models(self, _: int) -> None:
         self.models = None
 
     # -- words -------------------------------------------------------------------------------------------------------
