@@ -21,6 +21,7 @@ from skysense.change.patches import Patch, PatchFinder, without_small
 from skysense.change.scene_pairs import on_one_grid
 from skysense.change.statistics import Histogram
 from skysense.change.threshold import DEEP_FLOOR, PER_DATE_FLOOR
+from skysense.errors import RequestError
 from skysense.jobs.change_scores import ScoredPart, Scoring, choose_parts
 from skysense.jobs.change_warnings import check_dates, stored_alike, warnings_for
 from skysense.jobs.encoders import choose_device, encoder_on
@@ -50,6 +51,8 @@ def run(request: DetectChange, report: Report) -> ChangeWritten:
     before_date, after_date = check_dates(request.before, request.after)
     parts = choose_parts(request)
     outputs = [path for path in (request.score_path, request.mask_path, request.polygons_path) if path is not None]
+    if len({Path(path).resolve() for path in outputs}) < len(outputs):
+        raise RequestError("Two of the outputs have the same file name.", "Choose another name for one of them.")
     for path in outputs:
         check_target(Path(path), inputs_of(request.before, request.after))
     with ExitStack() as stack:

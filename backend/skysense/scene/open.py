@@ -15,10 +15,13 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from rasterio._err import CPLE_BaseError
+from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
+from rasterio.transform import Affine
 
 from skysense.errors import RasterError
+from skysense.scene.grid import parse_crs
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)  # rasterio wraps only some of GDAL's own
 DRIVERS = ["GTiff", "COG", "JP2OpenJPEG", "PNG", "JPEG", "HFA", "ENVI"]
@@ -38,11 +41,32 @@ SAFE = {
 }
 
 
+class AssignedReader(DatasetReader):  # type: ignore[misc]  # rasterio has no types
+    """A file that lies where the user says: QGIS lets a layer's CRS be set where the file has none or a wrong one."""
+
+    assigned: CRS | None = None  # until it is told, right after opening
+
+    @property
+    def crs(self) -> CRS | None:
+        return self.assigned or super().crs
+
+    @property
+    def transform(self) -> Affine:
+        """Files that are placed nowhere lie as QGIS draws them: below the x axis."""
+        own: Affine = super().transform
+        return Affine.scale(1, -1) if own.is_identity and super().crs is None else own
+
+
 @contextmanager
-def open_raster(path: str) -> Iterator[DatasetReader]:
+def open_raster(path: str, crs: str = "") -> Iterator[DatasetReader]:
     """The dataset, checked.
 
+    Args:
+        path: the file.
+        crs: taken in the place of the file's own, pixels stay where they are; "" for the file's own.
+
     Raises:
+        RequestError: `crs` names none.
         RasterError: no such file, an unknown or refused format, damaged, without bands, complex numbers, or laid out
             so that reading it would take absurd amounts of memory.
     """
@@ -50,8 +74,9 @@ def open_raster(path: str) -> Iterator[DatasetReader]:
         raise RasterError(f"There is no file {path}.", "Choose a raster file on this computer.")
     with rasterio.Env(**SAFE), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        assigned = parse_crs(crs) if crs else None
         try:
-            dataset = DatasetReader(path, driver=DRIVERS)
+            dataset = (DatasetReader if assigned is None else AssignedReader)(path, driver=DRIVERS)
         except (*GDAL_ERRORS, ValueError) as error:
             if _points_elsewhere(path):
                 raise RasterError(
@@ -62,6 +87,8 @@ def open_raster(path: str) -> Iterator[DatasetReader]:
                 f"{Path(path).name} cannot be opened as a raster: {_first_line(error)}.",
                 f"Formats that are read: {', '.join(DRIVERS)}. Save the layer as GeoTIFF, or check the file.",
             ) from error
+        if assigned is not None:
+            dataset.assigned = assigned
         with dataset:
             _check(dataset, Path(path).name)
             yield dataset

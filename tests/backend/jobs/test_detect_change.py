@@ -307,6 +307,12 @@ def test_an_input_is_never_overwritten(request_of):
         run(replace(request_of, mask_path=request_of.before.acquisitions[0].path), SilentReport())
 
 
+def test_two_outputs_never_share_a_file(request_of):
+    for change in ({"mask_path": request_of.score_path}, {"polygons_path": request_of.mask_path}):
+        with pytest.raises(RequestError, match="Two of the outputs have the same file name"):
+            run(replace(request_of, **change), SilentReport())
+
+
 def test_a_cancelled_job_leaves_nothing(request_of, tmp_path):
     there = sorted(tmp_path.iterdir())
     for limit in range(6):
