@@ -8,17 +8,19 @@ import numpy as np
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransformContext,
-    QgsMapRendererCustomPainterJob,
     QgsMapRendererParallelJob,
+    QgsMapRendererSequentialJob,
     QgsMapSettings,
     QgsRasterLayer,
     QgsRectangle,
 )
-from qgis.PyQt.QtCore import QObject, QSize, Qt, pyqtSignal
-from qgis.PyQt.QtGui import QColor, QImage, QPainter
+from qgis.PyQt.QtCore import QEventLoop, QObject, QSize, QTimer, pyqtSignal
+from qgis.PyQt.QtGui import QColor, QImage
 
 from .sheet import Sheet, SheetFile
 from .sources import LayerError
+
+POLL_MS = 50
 
 
 def map_settings(
@@ -128,22 +130,39 @@ def draw_and_wait(
         sheet: where and how finely.
         path: the GeoTIFF to write.
         transforms: of the project.
-        feedback: asked between blocks whether to go on.
+        feedback: told the progress, asked all the time whether to go on.
 
     Raises:
         LayerError: nothing could be drawn, or it was cancelled.
     """
     file = SheetFile(path, sheet, layer.name())
-    for column, row, width, height in sheet.blocks():
-        if feedback.isCanceled():
+    blocks = list(sheet.blocks())
+    for done, (column, row, width, height) in enumerate(blocks):
+        feedback.setProgress(100 * done / len(blocks))
+        box = sheet.rectangle(column, row, width, height)
+        image = _rendered(map_settings(layer, sheet.crs, box, QSize(width, height), transforms), feedback)
+        if image is None:
             file.drop()
             raise LayerError("Drawing the layer was cancelled. Start it again when you like.")
-        box = sheet.rectangle(column, row, width, height)
-        image = QImage(QSize(width, height), QImage.Format.Format_ARGB32_Premultiplied)
-        image.fill(Qt.GlobalColor.transparent)
-        painter = QPainter(image)
-        job = QgsMapRendererCustomPainterJob(map_settings(layer, sheet.crs, box, QSize(width, height), transforms), painter)
-        job.renderSynchronously()
-        painter.end()
         file.put(column, row, *colours_and_mask(image))
     return file.finish()
+
+
+def _rendered(settings: QgsMapSettings, feedback) -> QImage | None:
+    """One picture, waited for in a small event loop; None once it was cancelled, which stops its downloads too."""
+    if feedback.isCanceled():
+        return None
+    job, loop, timer = QgsMapRendererSequentialJob(settings), QEventLoop(), QTimer()
+
+    def look() -> None:
+        if feedback.isCanceled():
+            job.cancelWithoutBlocking()
+
+    job.finished.connect(loop.quit)
+    timer.timeout.connect(look)
+    timer.start(POLL_MS)
+    job.start()
+    if job.isActive():
+        loop.exec()
+    timer.stop()
+    return None if feedback.isCanceled() else job.renderedImage()

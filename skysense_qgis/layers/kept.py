@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from qgis.core import (
     Qgis,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
+    QgsCsException,
     QgsField,
     QgsFields,
     QgsGeometry,
@@ -61,10 +65,10 @@ METHOD = "SkySense clicks"
 
 
 def new_layer(crs: QgsCoordinateReferenceSystem, name: str, path: Path | None = None) -> QgsVectorLayer:
-    """A layer with the fields of a kept polygon, in edit mode: temporary, or a GeoPackage.
+    """A layer with the fields of a kept polygon, in edit mode: temporary, or one more in a GeoPackage.
 
     Raises:
-        LayerError: the file cannot be written.
+        LayerError: the file cannot be written, or is something else.
     """
     if path is None:
         layer = QgsVectorLayer("MultiPolygon", name, "memory")
@@ -72,8 +76,7 @@ def new_layer(crs: QgsCoordinateReferenceSystem, name: str, path: Path | None = 
         layer.dataProvider().addAttributes(list(_fields()))
         layer.updateFields()
     else:
-        _write_empty(path, crs)
-        layer = QgsVectorLayer(str(path), name, "ogr")
+        layer = QgsVectorLayer(f"{path}|layername={_write_empty(path, crs)}", name, "ogr")
     layer.startEditing()
     return layer
 
@@ -106,8 +109,9 @@ def keep(
     if layer.fields().indexOf(class_field) >= 0:
         fields["class"] = class_field
     attributes = _attributes(layer, {fields[name]: value for name, value in polygon.values.items() if name in fields})
+    parts = _parts(layer, polygon)
     layer.beginEditCommand(f"SkySense: {polygon.class_name}")
-    for part in _parts(layer, polygon):
+    for part in parts:
         feature = QgsVectorLayerUtils.createFeature(layer, part, attributes)
         if not layer.addFeature(feature):
             layer.destroyEditCommand()
@@ -117,10 +121,22 @@ def keep(
 
 
 def _parts(layer: QgsVectorLayer, polygon: KeptPolygon) -> list[QgsGeometry]:
-    """The polygon in the layer's CRS, as features of the layer's kind."""
+    """The polygon in the layer's CRS, as geometries of the layer's kind.
+
+    Raises:
+        LayerError: it has no place there.
+    """
     geometry = QgsGeometry.fromWkt(polygon.wkt)
     if polygon.crs.isValid() and layer.crs().isValid() and polygon.crs != layer.crs():
-        geometry.transform(QgsCoordinateTransform(polygon.crs, layer.crs(), QgsProject.instance().transformContext()))
+        there = False
+        with suppress(QgsCsException):  # or the coordinates become infinite
+            geometry.transform(QgsCoordinateTransform(polygon.crs, layer.crs(), QgsProject.instance().transformContext()))
+            there = geometry.boundingBox().isFinite()
+        if not there:
+            raise LayerError(
+                f"The polygon has no place in {layer.crs().userFriendlyIdentifier()}, the CRS of {layer.name()}. "
+                "Keep it in a new layer."
+            )
     if QgsWkbTypes.isMultiType(layer.wkbType()):
         return [geometry]
     return [QgsGeometry(part.clone()) for part in geometry.constParts()]
@@ -147,12 +163,33 @@ def _fields() -> QgsFields:
     return fields
 
 
-def _write_empty(path: Path, crs: QgsCoordinateReferenceSystem) -> None:
+def _write_empty(path: Path, crs: QgsCoordinateReferenceSystem) -> str:
+    """A new layer in the GeoPackage, beside all that it holds already; its name."""
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName = "GPKG"
     options.layerName = path.stem
+    if path.exists():
+        taken = _layers_of(path)
+        names = (path.stem if number == 1 else f"{path.stem} {number}" for number in count(1))
+        options.layerName = next(name for name in names if name.lower() not in taken)
+        options.actionOnExistingFile = QgsVectorFileWriter.ActionOnExistingFile.CreateOrOverwriteLayer
     context = QgsProject.instance().transformContext()
     writer = QgsVectorFileWriter.create(str(path), _fields(), QgsWkbTypes.Type.MultiPolygon, crs, context, options)
     if writer.hasError() != QgsVectorFileWriter.WriterError.NoError:
         raise LayerError(f"{path.name} cannot be written: {writer.errorMessage()}. Choose another file.")
     del writer  # closes the file
+    return options.layerName
+
+
+def _layers_of(path: Path) -> set[str]:
+    """Names of all tables of a GeoPackage, in small letters.
+
+    Raises:
+        LayerError: it is none.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as file:
+            tables = file.execute("SELECT lower(name) FROM sqlite_master UNION SELECT lower(table_name) FROM gpkg_contents")
+            return {name for (name,) in tables}
+    except sqlite3.Error:
+        raise LayerError(f"{path.name} is no GeoPackage. Choose another file.") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -99,13 +100,18 @@ def requests(folder: Path, labels: str) -> dict[str, object]:
     x, dx, _, y, _, dy = image.GetGeoTransform()
     width, height = image.RasterXSize, image.RasterYSize
     extent = Extent("", x, y + dy * height, x + dx * width, y)
-    points = tuple(r.PointPrompt(i, x + dx * width * (i + 1) / 12, y + dy * height / 2) for i in range(10))
+    points = folder / "points.geojson"
+    places = [(x + dx * width * (i + 1) / 12, y + dy * height / 2) for i in range(10)]
+    features = [{"type": "Feature", "properties": {}, "geometry": {"type": "Point", "coordinates": place}} for place in places]
+    code = image.GetSpatialRef().GetAuthorityCode(None)
+    crs = {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{code}"}}
+    points.write_text(json.dumps({"type": "FeatureCollection", "crs": crs, "features": features}))
     model = str(folder / "model.safetensors")
     return {
         "describe": r.DescribeRaster(drone_path),
         "open view": r.OpenView(ViewSource(extent, 900, 900, path=drone_path), str(folder / "mask")),
         "embed": r.EmbedScene(drone, str(folder / "features.tif"), str(folder / "picture.tif")),
-        "segment points": r.SegmentPoints(drone_path, None, points, "", str(folder / "objects.gpkg")),
+        "segment points": r.SegmentPoints(drone_path, str(points), None, str(folder / "objects.gpkg")),
         "detect change": r.DetectChange(
             scene("naip_wetlands/NAIP_20090818.tif", "RGBN", "2009-08-18"),
             scene("naip_wetlands/NAIP_20200831.tif", "RGBN", "2020-08-31"),

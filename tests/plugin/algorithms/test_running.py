@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +14,9 @@ from osgeo import gdal
 from qgis.core import (
     Qgis,
     QgsApplication,
+    QgsFeature,
+    QgsFeatureRequest,
+    QgsGeometry,
     QgsProcessingAlgRunnerTask,
     QgsProcessingException,
     QgsProject,
@@ -21,6 +27,7 @@ from qgis.PyQt.QtCore import QTimer
 from qgis.PyQt.QtGui import QColor, QImage
 
 S2 = "treesat_ts/S2_20190622.tif"
+DRONE = "kampala/images/kampala_a.tif"
 BEFORE, AFTER = "naip_wetlands/NAIP_20090818.tif", "naip_wetlands/NAIP_20200831.tif"
 
 
@@ -94,13 +101,105 @@ def test_a_layer_without_a_file_is_drawn_in_the_background(provider, context, fe
 
 def test_a_cancel_reaches_the_engine_and_leaves_no_file(provider, context, feedback, data, tmp_path, wait):
     output = tmp_path / "score.tif"
-    task, ends = start("detect_change", {"BEFORE": [data(BEFORE)], "AFTER": [data(AFTER)], "SCORE": str(output)}, context, feedback)
+    parameters = {"BEFORE": [data(BEFORE)], "AFTER": [data(AFTER)], "SCORE": str(output), "POLYGONS": str(tmp_path / "c.shp")}
+    before = sorted(path for path in tmp_path.rglob("*") if path.suffix != ".xml")  # QGIS's statistics of what it opens
+    task, ends = start("detect_change", parameters, context, feedback)
     wait(lambda: any("Comparing" in said for said in feedback.infos), 60)
     asked = time.monotonic()
     task.cancel()
     assert wait(lambda: ends, 10)[0][0] is False
-    assert time.monotonic() - asked < 3.0
-    assert not [path.name for path in tmp_path.iterdir() if path.suffix in (".tif", ".json")]
+    assert time.monotonic() - asked < 2.0
+    assert sorted(path for path in tmp_path.rglob("*") if path.suffix != ".xml") == before
+
+
+class SlowTiles(http.server.BaseHTTPRequestHandler):
+    """Serves nothing, and takes its time for it."""
+
+    def do_GET(self) -> None:
+        self.server.asked += 1
+        time.sleep(20)
+
+    def log_message(self, *_: object) -> None:
+        """Not into the tests' output."""
+
+
+@pytest.fixture
+def slow_tiles(qgis_new_project):
+    """An XYZ layer whose server hangs."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), SlowTiles)
+    server.asked, server.daemon_threads, server.block_on_close = 0, True, False
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"type=xyz&url=http://127.0.0.1:{server.server_port}/%7Bz%7D/%7Bx%7D/%7By%7D.png&zmin=0&zmax=19"
+    layer = QgsRasterLayer(url, "slow", "wms")
+    QgsProject.instance().addMapLayer(layer)
+    yield layer, server
+    server.shutdown()
+    server.server_close()
+
+
+def test_drawing_a_layer_is_cancelled_within_a_block(provider, context, feedback, data, tmp_path, wait, slow_tiles):
+    """A server that does not answer: the cancel does not wait for it."""
+    layer, server = slow_tiles
+    output = tmp_path / "f.tif"
+    parameters = {"LAYERS": [data(BEFORE), layer.id()], "LAYERS_DATES": "-,2012-05-01", "OUTPUT": str(output)}
+    task, ends = start("embed", parameters, context, feedback)
+    wait(lambda: server.asked, 60)
+    asked = time.monotonic()
+    task.cancel()
+    assert wait(lambda: ends, 10)[0][0] is False
+    assert time.monotonic() - asked < 2.0
+    assert not output.exists()
+
+
+JOBS = ("embed", "segment_points", "detect_change", "train_segmentation", "apply_model")
+
+
+@pytest.fixture
+def with_layers(data, points, labels, tmp_path, run, qgis_new_project):
+    """Parameters of each algorithm whose inputs are layers of the project, some of them without a file."""
+
+    def make(name: str) -> dict[str, object]:
+        project = QgsProject.instance()
+        images = {key: QgsRasterLayer(data(path), key) for key, path in (("before", BEFORE), ("after", AFTER), ("drone", DRONE))}
+        polygons = QgsVectorLayer(labels, "labels", "ogr").materialize(QgsFeatureRequest())
+        area = QgsVectorLayer(f"Polygon?crs={images['before'].crs().authid()}", "area", "memory")
+        feature = QgsFeature()
+        feature.setGeometry(QgsGeometry.fromRect(images["before"].extent()))
+        area.dataProvider().addFeatures([feature])
+        model = str(tmp_path / "model.safetensors")
+        if name == "apply_model":
+            run("train_segmentation", LAYERS=[data(DRONE)], LABELS=labels, CLASS_FIELD="kind", STEPS=2, MODEL=model)
+        project.addMapLayers([*images.values(), polygons, area, points])
+        before, after, drone = (images[key].id() for key in ("before", "after", "drone"))
+        return {
+            "embed": {"LAYERS": [before], "AREA": area.id(), "OUTPUT": str(tmp_path / "f.tif")},
+            "segment_points": {"LAYER": drone, "POINTS": points.id(), "OUTPUT": str(tmp_path / "o.geojson")},
+            "detect_change": {"BEFORE": [before], "AFTER": [after], "AREA": area.id(), "SCORE": str(tmp_path / "s.tif"),
+                              "POLYGONS": str(tmp_path / "c.shp")},
+            "train_segmentation": {"LAYERS": [drone], "LABELS": polygons.id(), "CLASS_FIELD": "kind", "STEPS": 2, "MODEL": model},
+            "apply_model": {"LAYERS": [drone], "MODEL": model, "OUTPUT": str(tmp_path / "k.tif")},
+        }[name]  # fmt: skip
+
+    return make
+
+
+@pytest.mark.parametrize("when", ["before it works", "at its first progress"])
+@pytest.mark.parametrize("name", JOBS)
+def test_layers_that_are_removed_meanwhile_do_no_harm(with_layers, name, when, context, feedback, wait):
+    parameters = with_layers(name)
+    algorithm = QgsApplication.processingRegistry().algorithmById(f"skysense:{name}")
+    task = QgsProcessingAlgRunnerTask(algorithm, parameters, context, feedback)
+    ends: list[tuple[bool, dict]] = []
+    task.executed.connect(lambda fine, results: ends.append((fine, results)))
+    if when == "before it works":
+        QgsProject.instance().removeAllMapLayers()
+    QgsApplication.taskManager().addTask(task)
+    wait(lambda: feedback.progress() > 0 or ends)
+    QgsProject.instance().removeAllMapLayers()
+    fine, results = wait(lambda: ends, 120)[0]
+    assert fine, feedback.infos
+    outputs = [key for key in ("OUTPUT", "SCORE", "POLYGONS", "MODEL") if key in parameters and (name, key) != ("apply_model", "MODEL")]
+    assert outputs and all(results[key] == parameters[key] and Path(results[key]).is_file() for key in outputs)
 
 
 def test_a_failure_is_a_sentence_with_a_remedy_and_no_traceback(run, data, tmp_path):
