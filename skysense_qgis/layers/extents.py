@@ -21,7 +21,7 @@ from ..protocol.scene_source import Extent
 from .crs import crs_text
 from .sources import LayerError
 
-LARGEST_AREA_CORNERS = 50_000  # united in a fifth of a second
+LARGEST_AREA_CORNERS = 10_000  # united in a fifth of a second, 50,000 in one
 
 
 def extent_from_rectangle(
