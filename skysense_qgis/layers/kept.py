@@ -103,7 +103,7 @@ def keep(
     if not layer.isEditable() and not layer.startEditing():
         raise LayerError(f"{layer.name()} cannot be edited. Choose another layer or a new one.")
     fields = dict(guessed_fields(layer) if field_map is None else field_map)
-    if layer.fields().indexOf(class_field) >= 0:
+    if field_map is None and layer.fields().indexOf(class_field) >= 0:
         fields["class"] = class_field
     attributes = _attributes(layer, {fields[name]: value for name, value in polygon.values.items() if name in fields})
     layer.beginEditCommand(f"SkySense: {polygon.class_name}")
