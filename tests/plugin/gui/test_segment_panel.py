@@ -53,7 +53,7 @@ def test_classes_are_added_chosen_by_key_recoloured_renamed_and_removed(dock, ca
     assert len(panel.classes.classes) == 1 and not panel.classes.remove_button.isEnabled()
 
 
-def test_the_project_remembers_the_classes(dock, qgis_new_project, tmp_path):
+def test_the_project_remembers_the_classes(dock, tmp_path):
     add_class(dock.segment, "Roof")
     path = str(tmp_path / "project.qgz")
     assert QgsProject.instance().write(path)
