@@ -39,6 +39,7 @@ class ClickSession(QObject):
         self._engine, self._canvas, self.layer_id = engine, canvas, layer.id()
         self._crs = layer.crs()
         self._view: str | None = None
+        self._seen = QgsRectangle()  # by the view, in the layer's CRS
         self._opening: JobHandle | None = None
         self._rendering: RenderedView | None = None
         self._asking: JobHandle | None = None
@@ -65,6 +66,9 @@ class ClickSession(QObject):
     # -- prompts -----------------------------------------------------------------------------------------------------
     def add_point(self, point: QgsPointXY, positive: bool) -> None:
         here = self._to_layer().transform(point)
+        if self._view is not None and not self._seen.contains(here):
+            self.status.emit(self.tr("Here is nothing of the layer that was prepared. Click inside of it."))
+            return
         self._add(Prompt(here.x(), here.y(), positive))
 
     def add_box(self, box: QgsRectangle) -> None:
@@ -205,6 +209,7 @@ class ClickSession(QObject):
             return
         self._opening = None
         self._view = ready.view
+        self._seen = QgsRectangle(view.extent.west, view.extent.south, view.extent.east, view.extent.north)
         self.view_opened.emit(view.extent)
         self.status.emit(self.tr("Click on an object. Right-click what does not belong to it."))
 

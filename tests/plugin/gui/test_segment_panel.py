@@ -125,3 +125,10 @@ def test_escape_drops_and_the_buttons_follow(canvas, clicking, wait):
     assert panel.keep_button.isEnabled()
     QTest.keyClick(canvas.viewport(), Qt.Key.Key_Escape)
     assert not panel._item.has_mask and not panel.keep_button.isEnabled()
+
+
+def test_a_click_beside_the_layer_is_no_prompt(dock, canvas, clicking):
+    canvas.zoomByFactor(2)
+    click(canvas, 5, 5)
+    assert clicking.session.prompts == () and "Click inside of it" in clicking.hint.text()
+    assert dock.bar.currentItem() is None
