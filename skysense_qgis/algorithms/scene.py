@@ -87,6 +87,8 @@ class SceneAlgorithm(SkySenseAlgorithm):
     # -- from parameters to records ----------------------------------------------------------------------------------
     def prepareAlgorithm(self, parameters, context, feedback) -> bool:
         """On the main thread: layers are looked at here and not later."""
+        if not super().prepareAlgorithm(parameters, context, feedback):
+            return False
         for definition in self.parameterDefinitions():
             if isinstance(definition, QgsProcessingParameterMultipleLayers):
                 layers = self.parameterAsLayerList(parameters, definition.name(), context)

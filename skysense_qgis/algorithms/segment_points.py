@@ -69,6 +69,8 @@ class SegmentPointsAlgorithm(SceneAlgorithm):
         self.addOutput(QgsProcessingOutputNumber("COUNT", self.tr("Number of objects")))
 
     def prepareAlgorithm(self, parameters, context, feedback) -> bool:
+        if not super().prepareAlgorithm(parameters, context, feedback):
+            return False
         try:
             self.image = input_of(self.parameterAsRasterLayer(parameters, "LAYER", context))
         except LayerError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from qgis.core import QgsCoordinateReferenceSystem, QgsVectorLayer
+from qgis.core import QgsCoordinateReferenceSystem, QgsProviderRegistry, QgsVectorLayer
 
 from skysense_qgis.layers.kept import FIELDS, KeptPolygon, guessed_fields, keep, new_layer
 from skysense_qgis.layers.sources import LayerError
@@ -71,3 +71,25 @@ def test_layers_that_take_no_polygon_are_refused_in_words(polygon, qgis_app):
     locked.setReadOnly(True)
     with pytest.raises(LayerError, match="locked cannot be edited"):
         keep(locked, polygon)
+
+
+def test_a_geopackage_that_is_there_keeps_its_layers(polygon, utm36, tmp_path):
+    path = tmp_path / "mine.gpkg"
+    first = new_layer(utm36, "Kept", path)
+    keep(first, polygon)
+    assert first.commitChanges()
+    second = new_layer(utm36, "Kept", path)
+    keep(second, replace(polygon, class_name="tree"))
+    assert second.commitChanges(), second.commitErrors()
+    names = {sublayer.name() for sublayer in QgsProviderRegistry.instance().querySublayers(str(path))}
+    assert names == {"mine", "mine_2"}
+    classes = [next(QgsVectorLayer(f"{path}|layername={name}", "l", "ogr").getFeatures())["class"] for name in sorted(names)]
+    assert classes == ["roof", "tree"]
+
+
+def test_a_file_that_is_no_geopackage_is_left_alone(utm36, tmp_path):
+    path = tmp_path / "letter.gpkg"
+    path.write_text("Dear Ada")
+    with pytest.raises(LayerError, match="letter.gpkg is there already and is no GeoPackage. Choose another file"):
+        new_layer(utm36, "Kept", path)
+    assert path.read_text() == "Dear Ada"
