@@ -81,7 +81,7 @@ class TrainSegmentationAlgorithm(SceneAlgorithm):
         if not path.lower().endswith(SUFFIX):
             path += SUFFIX
         self.made = TrainSegmentation(
-            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(parameters, context)),
+            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(context)),
             labels_path=self.labels_path,
             labels_layer=self.labels_layer,
             class_field=self.parameterAsString(parameters, "CLASS_FIELD", context),
