@@ -13,6 +13,7 @@ from qgis.core import (
     Qgis,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
+    QgsCsException,
     QgsField,
     QgsFields,
     QgsGeometry,
@@ -99,7 +100,7 @@ def keep(
         field_map: name among FIELDS -> field of the layer. Default: fields of the same name. Others stay empty.
 
     Raises:
-        LayerError: the layer cannot be edited, takes no polygons, or refuses this one.
+        LayerError: the layer cannot be edited, takes no polygons, refuses this one, or its CRS cannot hold it.
     """
     if layer.geometryType() != Qgis.GeometryType.Polygon:
         raise LayerError(f"{layer.name()} takes no polygons. Choose a polygon layer.")
@@ -109,8 +110,9 @@ def keep(
     if layer.fields().indexOf(class_field) >= 0:
         fields["class"] = class_field
     attributes = _attributes(layer, {fields[name]: value for name, value in polygon.values.items() if name in fields})
+    parts = _parts(layer, polygon)
     layer.beginEditCommand(f"SkySense: {polygon.class_name}")
-    for part in _parts(layer, polygon):
+    for part in parts:
         feature = QgsVectorLayerUtils.createFeature(layer, part, attributes)
         if not layer.addFeature(feature):
             layer.destroyEditCommand()
@@ -123,7 +125,17 @@ def _parts(layer: QgsVectorLayer, polygon: KeptPolygon) -> list[QgsGeometry]:
     """The polygon in the layer's CRS, as features of the layer's kind."""
     geometry = QgsGeometry.fromWkt(polygon.wkt)
     if polygon.crs.isValid() and layer.crs().isValid() and polygon.crs != layer.crs():
-        geometry.transform(QgsCoordinateTransform(polygon.crs, layer.crs(), QgsProject.instance().transformContext()))
+        transform = QgsCoordinateTransform(polygon.crs, layer.crs(), QgsProject.instance().transformContext())
+        try:
+            geometry.transform(transform)
+            fits = geometry.boundingBox().isFinite()  # PROJ gives infinity for some places that a CRS does not know
+        except QgsCsException:
+            fits = False
+        if not fits:
+            raise LayerError(
+                f"The polygon cannot be expressed in {layer.crs().userFriendlyIdentifier()}, the CRS of {layer.name()}. "
+                "Keep it in another layer."
+            )
     if QgsWkbTypes.isMultiType(layer.wkbType()):
         return [geometry]
     return [QgsGeometry(part.clone()) for part in geometry.constParts()]

@@ -63,6 +63,16 @@ def test_another_crs_is_transformed_and_parts_split_where_they_must(polygon, utm
     assert plain.featureCount() == 2 and plain.undoStack().count() == 1
 
 
+def test_a_polygon_that_the_layers_crs_cannot_hold_leaves_the_layer_ready_for_the_next(polygon, qgis_app):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:4326&field=class:string", "degrees", "memory")
+    far = "MULTIPOLYGON(((1e12 1e12, 2e12 1e12, 2e12 2e12, 1e12 1e12)))"
+    with pytest.raises(LayerError, match="cannot be expressed in EPSG:4326.*, the CRS of degrees. Keep it in another layer"):
+        keep(layer, replace(polygon, wkt=far, crs=polygon.crs))
+    assert not layer.isEditCommandActive() and layer.undoStack().count() == 0
+    keep(layer, polygon)
+    assert layer.featureCount() == 1 and layer.undoStack().count() == 1
+
+
 def test_layers_that_take_no_polygon_are_refused_in_words(polygon, qgis_app):
     points = QgsVectorLayer("Point?field=class:string", "points", "memory")
     with pytest.raises(LayerError, match="points takes no polygons"):
