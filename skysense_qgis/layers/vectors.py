@@ -68,19 +68,32 @@ def write_polygons(
 def convert(draft: str, path: str, transforms: QgsCoordinateTransformContext, feedback: QgsFeedback) -> None:
     """Copy the polygons of the engine's GeoPackage into the file that was asked for."""
     layer = open_polygons(draft)
-    kept = [i for i, field in enumerate(layer.fields()) if field.name().lower() not in OWN_OF_GEOPACKAGES]
-    fields = QgsFields()
-    for index in kept:
-        fields.append(layer.fields().at(index))
+    copy_polygons(path, layer.fields(), layer.getFeatures(), layer.crs(), transforms, feedback)
 
-    def features() -> Iterable[QgsFeature]:
-        for source in layer.getFeatures():
-            feature = QgsFeature(fields)
+
+def copy_polygons(
+    path: str,
+    fields: QgsFields,
+    features: Iterable[QgsFeature],
+    crs: QgsCoordinateReferenceSystem,
+    transforms: QgsCoordinateTransformContext,
+    feedback: QgsFeedback,
+) -> None:
+    """As `write_polygons`, with the features of a layer and its fields, but for those that number a GeoPackage's rows."""
+    kept = [i for i, field in enumerate(fields) if field.name().lower() not in OWN_OF_GEOPACKAGES]
+    kept_fields = QgsFields()
+    for index in kept:
+        kept_fields.append(fields.at(index))
+
+    def copies() -> Iterable[QgsFeature]:
+        for source in features:
+            feature = QgsFeature(kept_fields)
             feature.setGeometry(source.geometry())
-            feature.setAttributes([source.attributes()[index] for index in kept])
+            attributes = source.attributes()
+            feature.setAttributes([attributes[index] for index in kept])
             yield feature
 
-    write_polygons(path, fields, features(), layer.crs(), transforms, feedback)
+    write_polygons(path, kept_fields, copies(), crs, transforms, feedback)
 
 
 def _write(

@@ -18,6 +18,7 @@ from qgis.core import (
     QgsProcessingException,
     QgsProject,
     QgsRasterLayer,
+    QgsRectangle,
     QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import QTimer
@@ -163,6 +164,29 @@ def test_labels_may_be_removed_meanwhile(removed_while_it_runs, data, labels, tm
         STEPS=4, BATCH=2, MODEL=model,
     )  # fmt: skip
     assert results["MODEL"] == model
+
+
+def test_many_labels_do_not_hold_up_qgis_before_the_work_begins(provider, context, feedback, data):
+    """They are saved for the engine later, off the main thread."""
+    layer = QgsVectorLayer("Polygon?crs=EPSG:32636&field=kind:string", "labels", "memory")
+    square = QgsGeometry.fromRect(QgsRectangle(0, 0, 1, 1))
+    features = []
+    for _ in range(30_000):
+        feature = QgsFeature(layer.fields())
+        feature.setGeometry(square)
+        feature.setAttributes(["roof"])
+        features.append(feature)
+    layer.dataProvider().addFeatures(features)
+    QgsProject.instance().addMapLayer(layer)
+    parameters = {
+        "LAYERS": [data("kampala/images/kampala_a.tif")], "LABELS": layer.id(), "CLASS_FIELD": "kind", "MODEL": "/tmp/m.safetensors"
+    }  # fmt: skip
+    algorithm = provider.algorithm("train_segmentation").create()
+    asked = time.monotonic()
+    assert algorithm.prepare(parameters, context, feedback)
+    assert time.monotonic() - asked < 0.1
+    path = algorithm.request(parameters, context, feedback).labels_path
+    assert QgsVectorLayer(path, "saved", "ogr").featureCount() == 30_000
 
 
 def test_a_failure_is_a_sentence_with_a_remedy_and_no_traceback(run, data, tmp_path):
