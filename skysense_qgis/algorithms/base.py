@@ -29,6 +29,7 @@ from ..layers.sources import LayerError
 from ..paths import RESOURCES
 from ..protocol.requests import DescribeRaster, RasterDescription
 from ..settings import Settings
+from .clashes import clash_of
 
 Finish = Callable[[QgsMapLayer, QgsProject], None]  # what a loaded result is given
 
@@ -91,14 +92,28 @@ class SkySenseAlgorithm(QgsProcessingAlgorithm):
         return not reason, reason
 
     def checkParameterValues(self, parameters, context) -> tuple[bool, str]:
-        """Also what QGIS checks in its dialog alone: whether the outputs' formats can be written."""
+        """Also what QGIS checks in its dialog alone, whether the outputs' formats can be written, and that no file is lost."""
         for definition in self.destinationParameterDefinitions():
             value = parameters.get(definition.name())
             if isinstance(value, str) and value:
                 fine, reason = definition.isSupportedOutputValue(value, context)
                 if not fine:
                     return False, reason
+                if value.startswith("ogr:"):
+                    return False, self.tr("{} is a file of its own, no layer of a database. Give the name of a file.").format(
+                        definition.description()
+                    )
+        reason = clash_of(self, parameters, context)
+        if reason:
+            return False, reason
         return super().checkParameterValues(parameters, context)
+
+    def prepareAlgorithm(self, parameters, context, feedback) -> bool:
+        """Models and tasks run without asking `checkParameterValues`: no file may be lost there either."""
+        reason = clash_of(self, parameters, context)
+        if reason:
+            raise QgsProcessingException(reason)
+        return True
 
     def processAlgorithm(self, parameters, context, feedback) -> dict:
         try:

@@ -61,7 +61,7 @@ class DetectChangeAlgorithm(SceneAlgorithm):
         self.addOutput(QgsProcessingOutputNumber("CHANGED_SHARE", self.tr("Share of pixels that changed")))
 
     def request(self, parameters, context, feedback) -> DetectChange:
-        extent = self.extent(parameters, context)
+        extent = self.extent(context)
         self.polygons = self.output(parameters, "POLYGONS", context)
         draft = self.polygons
         if draft and not draft.lower().endswith(".gpkg"):  # the engine writes GeoPackages
@@ -88,7 +88,7 @@ class DetectChangeAlgorithm(SceneAlgorithm):
             )
         )
         if self.polygons and self.polygons != written.polygons_path:
-            convert(written.polygons_path, self.polygons, context.transformContext())
+            convert(written.polygons_path, self.polygons, context.transformContext(), feedback)
         self.finish(
             change_title(written),
             (self.polygons, lambda layer, project: finish_changes(layer, written)),

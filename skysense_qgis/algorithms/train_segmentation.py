@@ -16,8 +16,8 @@ from qgis.core import (
     QgsProcessingParameterVectorLayer,
 )
 
-from ..layers.labels import labels_file
-from ..layers.sources import LayerError
+from ..layers.labels import own_file, save_labels
+from ..layers.snapshot import Snapshot
 from ..protocol.requests import ModelTrained, TrainSegmentation
 from .scene import SceneAlgorithm
 
@@ -69,21 +69,22 @@ class TrainSegmentationAlgorithm(SceneAlgorithm):
     def prepareAlgorithm(self, parameters, context, feedback) -> bool:
         if not super().prepareAlgorithm(parameters, context, feedback):
             return False
-        try:
-            layer = self.parameterAsVectorLayer(parameters, "LABELS", context)
-            self.labels_path, self.labels_layer = labels_file(layer, context)
-        except LayerError as error:
-            raise QgsProcessingException(str(error)) from None
+        layer = self.parameterAsVectorLayer(parameters, "LABELS", context)
+        if layer is None:
+            raise QgsProcessingException(self.invalidSourceError(parameters, "LABELS"))
+        self.labels_file = own_file(layer)
+        self.labels = Snapshot(layer)
         return True
 
     def request(self, parameters, context, feedback) -> TrainSegmentation:
         path = self.parameterAsFileOutput(parameters, "MODEL", context)
         if not path.lower().endswith(SUFFIX):
             path += SUFFIX
+        labels_path, labels_layer = self.labels_file or save_labels(self.labels, context, feedback)
         self.made = TrainSegmentation(
-            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(parameters, context)),
-            labels_path=self.labels_path,
-            labels_layer=self.labels_layer,
+            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(context)),
+            labels_path=labels_path,
+            labels_layer=labels_layer,
             class_field=self.parameterAsString(parameters, "CLASS_FIELD", context),
             model_path=path,
             name=self.parameterAsString(parameters, "NAME", context) or Path(path).stem,

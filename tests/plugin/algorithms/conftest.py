@@ -28,9 +28,13 @@ class Said(QgsProcessingFeedback):
         super().__init__(False)
         self.infos: list[str] = []
         self.warnings: list[str] = []
+        self.errors: list[str] = []
 
     def pushInfo(self, info: str) -> None:
         self.infos.append(info)
+
+    def reportError(self, error: str, fatalError: bool = False) -> None:
+        self.errors.append(error)
 
     def pushWarning(self, warning: str) -> None:
         self.warnings.append(warning)
