@@ -14,6 +14,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from shapely.geometry.base import BaseGeometry
 
 from skysense.errors import LabelError, OutputError
+from skysense.scene.open_vector import check_vector
 from skysense.scene.write import check_target, partial_folder, sync
 
 
@@ -67,8 +68,9 @@ def read_polygons(
     """Polygons of a layer, its fields, and its CRS ("" where there is none).
 
     Raises:
-        LabelError: unreadable, or no polygons in it.
+        LabelError: no such file, of another format, unreadable, or no polygons in it.
     """
+    check_vector(path, LabelError)
     try:
         meta, _, geometry, values = pyogrio.raw.read(path, layer=layer)
     except (DataSourceError, DataLayerError) as error:
