@@ -69,7 +69,7 @@ def _add_jobs(commands: Any) -> None:
 
     segment = _job(commands, "segment", _segment, "one polygon per point of a point layer")
     segment.add_argument("raster", metavar="FILE", help="the image")
-    segment.add_argument("--points", required=True, help="point layer (any OGR file)")
+    segment.add_argument("--points", required=True, help="point layer (GeoPackage, GeoJSON, Shapefile, FlatGeobuf)")
     segment.add_argument("--object-field", help="field that names the object of a point (default: one object a point)")
     segment.add_argument("--positive-field", help="field that is 0 or false for points against the object")
     segment.add_argument("--object-size", type=float, metavar="METRES", help="typical diameter of the objects")
@@ -96,7 +96,7 @@ def _add_jobs(commands: Any) -> None:
 
     train = _job(commands, "train", _train, "fine-tune a segmentation on labelled polygons")
     _scene_arguments(train)
-    train.add_argument("--labels", required=True, help="polygon layer (any OGR file)")
+    train.add_argument("--labels", required=True, help="polygon layer (GeoPackage, GeoJSON, Shapefile, FlatGeobuf)")
     train.add_argument("--layer", help="its layer (default: the first)")
     train.add_argument("--class-field", required=True)
     train.add_argument("--model", required=True, help="model to write (.safetensors)")

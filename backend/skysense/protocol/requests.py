@@ -274,7 +274,7 @@ class TrainSegmentation:  # -> ModelTrained
     """Fine-tune on polygons of classes over a scene."""
 
     scene: SceneSource
-    labels_path: str  # any vector file that OGR reads
+    labels_path: str  # GeoPackage, GeoJSON, Shapefile or FlatGeobuf
     labels_layer: str | None
     class_field: str
     model_path: str  # .safetensors to write

@@ -9,6 +9,7 @@ from pyogrio.errors import DataLayerError, DataSourceError
 
 from skysense.errors import PromptError
 from skysense.protocol.requests import PointPrompt
+from skysense.scene.open_vector import check_vector
 
 AGAINST = {"0", "false", "no", "n", "negative", "-1", "-"}
 
@@ -19,7 +20,7 @@ def read_points(
     """Read every point of the file's first layer.
 
     Args:
-        path: any vector file that OGR reads.
+        path: a vector file, see `open_vector`.
         object_field: whole numbers; points of the same number prompt one object. None: each point its own object,
             numbered by its feature id.
         positive_field: 0, false, no or negative for points against the object. None: all for it.
@@ -28,8 +29,9 @@ def read_points(
         The points in the order of the file, and their CRS as WKT or authority code.
 
     Raises:
-        PromptError: unreadable, not points, no CRS, a field that is missing or no number.
+        PromptError: no such file, of another format, unreadable, not points, no CRS, a field that is missing or no number.
     """
+    check_vector(path, PromptError)
     try:
         meta, ids, geometry, values = pyogrio.raw.read(path, return_fids=True)
     except (DataSourceError, DataLayerError) as error:
