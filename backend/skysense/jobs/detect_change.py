@@ -6,7 +6,6 @@ between the passes, so that a layer of any size fits.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -30,7 +29,7 @@ from skysense.protocol.requests import ChangeWritten, DetectChange
 from skysense.scene.grid import Grid, Window
 from skysense.scene.read import SceneReader
 from skysense.scene.vector import write_polygons
-from skysense.scene.write import RasterWriter, check_target
+from skysense.scene.write import RasterWriter, check_target, partial_folder
 
 NO_DATA = 255
 CHANGED_COLOUR = (214, 39, 40, 255)
@@ -54,7 +53,7 @@ def run(request: DetectChange, report: Report) -> ChangeWritten:
         check_target(Path(path), inputs_of(request.before, request.after))
     with ExitStack() as stack:
         scene = stack.enter_context(SceneReader(on_one_grid(request.before, request.after)))
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".change.", dir=Path(request.score_path).parent))
+        folder = stack.enter_context(partial_folder(Path(request.score_path)))
         scored = [
             Scoring.of(sensor, method, scene, request).score(
                 Path(folder), Part(report, 0.8 * i / len(parts), 0.8 * (i + 1) / len(parts))
