@@ -24,7 +24,7 @@ from qgis.PyQt.QtCore import QCoreApplication
 from qgis.PyQt.QtGui import QIcon
 
 from ..client.blocking import RequestFailed, run_request
-from ..client.client import Engine
+from ..client.client import WAITING, Engine
 from ..layers.sources import LayerError
 from ..paths import RESOURCES
 from ..protocol.requests import DescribeRaster, RasterDescription
@@ -177,13 +177,15 @@ class _Quiet:
     """Takes a cancel from the job's feedback, and says nothing to it."""
 
     def __init__(self, feedback: QgsProcessingFeedback) -> None:
-        self.isCanceled = feedback.isCanceled
+        self.isCanceled, self._push = feedback.isCanceled, feedback.pushInfo
 
     def setProgress(self, percent: float) -> None:
         """A short question beside the job has no progress of its own."""
 
     def pushInfo(self, text: str) -> None:
-        """Nor stages."""
+        """Nor stages; but that it has to wait is told."""
+        if text == WAITING:
+            self._push(text)
 
 
 class _PostProcessor(QgsProcessingLayerPostProcessorInterface):

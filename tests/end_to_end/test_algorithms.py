@@ -239,8 +239,9 @@ class Shown(Exception):
 def engine(qgis_app, tmp_path, monkeypatch):
     sys.path.insert(0, str(REPOSITORY))
     from skysense_qgis.client import client as client_module
+    from skysense_qgis.client import logs
 
-    monkeypatch.setattr(client_module, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(logs, "log_folder", lambda: tmp_path / "logs")
     engine = client_module.Engine()
     yield engine
     engine.close()

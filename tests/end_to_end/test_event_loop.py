@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from every_job import draw_labels, requests
 
-DATA = Path(__file__).resolve().parents[1] / "data"
 P99_S, MOST_S = 0.100, 0.250
 
 
@@ -52,71 +52,16 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def engine(qgis_app, folder):
     from skysense_qgis.client import client as module
+    from skysense_qgis.client import logs
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "cache_folder", lambda: folder / "cache")
+        patch.setattr(logs, "log_folder", lambda: folder / "logs")
         engine = module.Engine()
         yield engine
         engine.close()
 
 
-@pytest.fixture(scope="module")
-def labels(folder) -> str:
-    """Buildings and ground of the drone image, from its mask."""
-    from osgeo import gdal, ogr, osr
-
-    mask = gdal.Open(str(DATA / "kampala/masks/kampala_a.tif"))
-    path = str(folder / "labels.gpkg")
-    file = ogr.GetDriverByName("GPKG").CreateDataSource(path)
-    layer = file.CreateLayer("labels", osr.SpatialReference(mask.GetProjection()), ogr.wkbPolygon)
-    layer.CreateField(ogr.FieldDefn("value", ogr.OFTInteger))
-    gdal.Polygonize(mask.GetRasterBand(1), None, layer, 0)
-    layer = file = None
-    return path
-
-
-def requests(folder: Path, labels: str) -> dict[str, object]:
-    """Every job on the imagery of tests/data; the model that is applied was trained just before."""
-    from osgeo import gdal
-
-    from skysense_qgis.protocol import requests as r
-    from skysense_qgis.protocol.scene_source import (
-        AcquisitionSource,
-        BandIndex,
-        Extent,
-        Scaling,
-        SceneSource,
-        ViewSource,
-    )
-
-    def scene(name: str, bands: str, date: str) -> SceneSource:
-        mapping = tuple(BandIndex(band, index) for index, band in enumerate(bands, 1))
-        return SceneSource((AcquisitionSource(str(DATA / name), "hr", mapping, Scaling(1 / 255), date),))
-
-    drone_path = str(DATA / "kampala/images/kampala_a.tif")
-    drone = scene("kampala/images/kampala_a.tif", "RGB", "2020-01-01")
-    image = gdal.Open(drone_path)
-    x, dx, _, y, _, dy = image.GetGeoTransform()
-    width, height = image.RasterXSize, image.RasterYSize
-    extent = Extent("", x, y + dy * height, x + dx * width, y)
-    points = tuple(r.PointPrompt(i, x + dx * width * (i + 1) / 12, y + dy * height / 2) for i in range(10))
-    model = str(folder / "model.safetensors")
-    return {
-        "describe": r.DescribeRaster(drone_path),
-        "open view": r.OpenView(ViewSource(extent, 900, 900, path=drone_path), str(folder / "mask")),
-        "embed": r.EmbedScene(drone, str(folder / "features.tif"), str(folder / "picture.tif")),
-        "segment points": r.SegmentPoints(drone_path, None, points, "", str(folder / "objects.gpkg")),
-        "detect change": r.DetectChange(
-            scene("naip_wetlands/NAIP_20090818.tif", "RGBN", "2009-08-18"),
-            scene("naip_wetlands/NAIP_20200831.tif", "RGBN", "2020-08-31"),
-            str(folder / "score.tif"), str(folder / "mask.tif"), str(folder / "changed.gpkg"),
-        ),
-        "train": r.TrainSegmentation(drone, labels, None, "value", model, "buildings", steps=60),
-        "apply": r.ApplyModel(drone, model, str(folder / "classes.tif"), str(folder / "confidence.tif")),
-    }  # fmt: skip
-
-
-def test_during_every_job(engine, folder, labels):
+def test_during_every_job(engine, folder):
     from qgis.PyQt.QtCore import QTimer
 
     from skysense_qgis.protocol.messages import Failure
@@ -126,7 +71,7 @@ def test_during_every_job(engine, folder, labels):
 
     print(f"\n{'idle':<16}{idle(2.0)}")
     slow, failed = [], []
-    for name, request in requests(folder, labels).items():
+    for name, request in requests(folder, draw_labels(folder)).items():
         answers: list = []
 
         def begin(over, request=request, answers=answers) -> None:

@@ -36,8 +36,9 @@ def wait():
 def engine(qgis_app, monkeypatch, tmp_path):
     """The real engine, its logs in a folder of the test's own."""
     from skysense_qgis.client import client as client_module
+    from skysense_qgis.client import logs
 
-    monkeypatch.setattr(client_module, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(logs, "log_folder", lambda: tmp_path)
     engine = client_module.Engine()
     yield engine
     engine.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from skysense.models.catalog import load_encoder
 from skysense.models.weights import read_card, read_header, weights_digest
 from skysense.protocol.records import RecordError, from_plain, to_plain
 from skysense.protocol.requests import ModelCard, ModelList
-from skysense.scene.write import check_target, sync
+from skysense.scene.write import check_target, partial_folder, sync
 from skysense.training.segmenter import Segmenter
 
 FORMAT = "skysense segmentation 1"
@@ -48,7 +47,7 @@ def save_segmenter(segmenter: Segmenter, path: Path) -> ModelCard:
     metadata = {"card": json.dumps({**_plain(card), "segmenter": head}, ensure_ascii=False, sort_keys=True)}
     tensors = {name: tensor.detach().cpu().float().contiguous() for name, tensor in own_state(segmenter).items()}
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.stem[:40]}.", dir=path.parent) as folder:
+        with partial_folder(path) as folder:
             draft = Path(folder) / "draft.safetensors"
             save_file(tensors, draft, metadata=metadata)
             sync(draft)
