@@ -7,7 +7,7 @@ from pathlib import Path
 from rasterio.io import DatasetReader
 
 from skysense.jobs.report import Report
-from skysense.protocol.guess import RasterFacts, guess
+from skysense.protocol.guess import BASELINE_TAG, RasterFacts, guess
 from skysense.protocol.requests import DescribeRaster, RasterDescription
 from skysense.protocol.scene_source import Extent
 from skysense.scene.display import choose_display, overview, percentiles
@@ -18,16 +18,20 @@ from skysense.scene.warp import native_grid
 
 def run(request: DescribeRaster, report: Report) -> RasterDescription:
     """Describe one file; see `describe`."""
-    return describe(request.path)
+    return describe(request.path, request.crs)
 
 
-def describe(path: str) -> RasterDescription:
+def describe(path: str, crs: str = "") -> RasterDescription:
     """Open the file and guess sensor, bands, scaling, date and display from names, tags and its overview.
+
+    Args:
+        path: the raster.
+        crs: where the user says that it lies; "" as the file says.
 
     Raises:
         RasterError: it cannot be used.
     """
-    with open_raster(path) as dataset:
+    with open_raster(path, crs) as dataset:
         grid = native_grid(dataset)
         gsd_m = None
         if grid.crs is not None:
@@ -51,6 +55,12 @@ def describe(path: str) -> RasterDescription:
             date=guessed.date,
             reasons=guessed.reasons,
             display=choose_display(dataset, guessed.sensor, guessed.bands),
+            assigned_crs=crs,
+            low=facts.low,
+            high=facts.high,
+            scale=facts.scale,
+            offset=facts.offset,
+            processing_baseline=facts.tags.get(BASELINE_TAG, ""),
         )
 
 
