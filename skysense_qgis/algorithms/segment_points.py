@@ -38,7 +38,7 @@ class SegmentPointsAlgorithm(SceneAlgorithm):
     PARAMETER_HELP = {
         "LAYER": "A raster of any kind: colour, single-band, multispectral or radar.",
         "POINTS": "Every point lies on an object to outline, as a click in the panel does.",
-        "OBJECT_SIZE": "Tells at which scale to look. Empty: found from the image.",
+        "OBJECT_SIZE": "Tells at which scale to look. Empty: a scale that suits most objects.",
         "OBJECT_FIELD": "Points with the same whole number describe one object. Empty: every point is an object.",
         "POSITIVE_FIELD": "Points with 0, no or false in it say what does not belong to the object. Empty: all are for it.",
         "CLASS_FIELD": "Its value becomes the polygon's class. Empty: the points' own field “class”, if there is one.",

@@ -8,6 +8,8 @@ import pytest
 from qgis.core import QgsApplication, QgsProcessingException, QgsProcessingParameterDefinition
 from qgis.PyQt.QtCore import QUrl
 
+from skysense_qgis.algorithms.embed import EmbedAlgorithm
+from skysense_qgis.client.client import Engine
 from skysense_qgis.settings import Settings
 
 NAMES = {"embed", "segment_points", "detect_change", "train_segmentation", "apply_model"}
@@ -49,9 +51,11 @@ def test_without_an_engine_they_stay_listed_and_say_why(provider, monkeypatch, c
         able, reason = algorithm.canExecute()
         assert not able and "/nowhere/python" in reason and "settings" in reason
     assert {algorithm.name() for algorithm in provider.algorithms()} == NAMES
-    algorithm = provider.algorithm("embed").create()
+    engine = Engine()  # one that has not started yet
+    algorithm = EmbedAlgorithm(engine)
     with pytest.raises(QgsProcessingException, match="not there.*Set up engine"):
         algorithm.describe("/nowhere/image.tif", feedback)
+    engine.close()
 
 
 def test_device_and_encoder_come_from_the_settings(provider, monkeypatch):
