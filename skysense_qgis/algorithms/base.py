@@ -20,7 +20,7 @@ from qgis.core import (
     QgsProcessingParameterString,
     QgsProject,
 )
-from qgis.PyQt.QtCore import QCoreApplication
+from qgis.PyQt.QtCore import QCoreApplication, QUrl
 from qgis.PyQt.QtGui import QIcon
 
 from ..client.blocking import RequestFailed, run_request
@@ -30,6 +30,7 @@ from ..paths import RESOURCES
 from ..protocol.requests import DescribeRaster, RasterDescription
 from ..settings import Settings
 from .clashes import clash_of
+from .parameter_help import help_of
 
 Finish = Callable[[QgsMapLayer, QgsProject], None]  # what a loaded result is given
 
@@ -40,6 +41,7 @@ class SkySenseAlgorithm(QgsProcessingAlgorithm):
     NAME = ""
     LABEL = ""
     HELP = ""
+    PARAMETER_HELP: dict[str, str] = {}
     TAGS: tuple[str, ...] = ()
     ICON = "skysense.svg"
 
@@ -77,6 +79,11 @@ class SkySenseAlgorithm(QgsProcessingAlgorithm):
 
     def shortHelpString(self) -> str:
         return self.tr(self.HELP)
+
+    def helpUrl(self) -> str:
+        url = QUrl.fromLocalFile(str(RESOURCES / "help" / "processing.html"))
+        url.setFragment(self.NAME)
+        return url.toString()
 
     def tags(self) -> list[str]:
         return list(self.TAGS)
@@ -133,6 +140,11 @@ class SkySenseAlgorithm(QgsProcessingAlgorithm):
         return {}
 
     # -- parameters that many have -----------------------------------------------------------------------------------
+    def addParameter(self, definition: QgsProcessingParameterDefinition, createOutput: bool = True) -> bool:
+        """As QGIS's, with the help of the parameter."""
+        definition.setHelp(self.tr(help_of(definition.name(), self.PARAMETER_HELP)))
+        return super().addParameter(definition, createOutput)
+
     def add_advanced(self, parameter: QgsProcessingParameterDefinition) -> None:
         parameter.setFlags(parameter.flags() | Qgis.ProcessingParameterFlag.Advanced)
         self.addParameter(parameter)
