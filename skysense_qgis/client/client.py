@@ -30,6 +30,7 @@ from ..protocol.records import RecordError, from_plain, to_plain
 from ..protocol.requests import INTERACTIVE, RESULTS
 from .call import EncodedCall, encode_call
 from .clearing import clear, wait_for_clearing
+from .engines import drop_note, note_use
 from .environment import find_engine
 from .logs import log_of, remove_old_logs
 from .private_folder import make_private_folder, remove_private_folders_left_behind
@@ -107,6 +108,7 @@ class Client(QObject):
         self._ready = self._closed = self._outdated = False
         self._verdict: Failure | None = None  # why the worker is being killed
         self._last_log = ""  # of the worker that crashed last
+        self._note: Path | None = None  # that the environment is in use
         self.state = "stopped"
         self.hello: Hello | None = None  # of the worker that runs
         self._watch = QTimer(self)
@@ -168,6 +170,8 @@ class Client(QObject):
         """End the worker without waiting, for good; pending requests fail. The process that is about to end."""
         self._closed = True
         worker = self._part()
+        if self._note is not None:
+            drop_note(self._note)
         self._fail_all(CLOSED)
         return worker
 
@@ -194,6 +198,7 @@ class Client(QObject):
         self._reader, self._ready, self.hello, self._verdict = FrameReader(), False, None, None
         self._folders = set()
         self._heard = self._looked = time.monotonic()
+        self._note = note_use(python.parent.parent)
         self._worker = WorkerProcess(python, self.role, self.log, self)
         self._worker.received.connect(self._receive)
         self._worker.ended.connect(self._ended)

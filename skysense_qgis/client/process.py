@@ -8,7 +8,7 @@ from pathlib import Path
 from qgis.PyQt.QtCore import QCoreApplication, QObject, QProcess, QTimer, pyqtSignal
 
 from ..paths import BACKEND
-from .environment import clean_environment
+from .environment import ISOLATED, clean_environment
 
 LARGEST_LOG_BYTES = 4 * 2**20
 TAIL_BYTES = 4000
@@ -16,7 +16,7 @@ PATIENCE_MS = 2000  # between asking, telling and forcing a worker to end
 
 
 class WorkerProcess(QObject):
-    """Starts `python -I backend serve`; `received` gives bytes as they come, `ended` comes exactly once."""
+    """Starts `python -I -X utf8 backend serve`; `received` gives bytes as they come, `ended` comes exactly once."""
 
     received = pyqtSignal(bytes)
     ended = pyqtSignal(str)  # why, for people
@@ -30,7 +30,7 @@ class WorkerProcess(QObject):
         self._process.setProcessEnvironment(clean_environment())
         self._process.setWorkingDirectory(str(log.parent))
         self._process.setProgram(str(python))
-        self._process.setArguments(["-I", str(BACKEND), "serve", "--role", role])
+        self._process.setArguments([*ISOLATED, str(BACKEND), "serve", "--role", role])
         self._process.readyReadStandardOutput.connect(self._read)
         self._process.readyReadStandardError.connect(self._keep_log)
         self._process.errorOccurred.connect(self._failed)

@@ -12,7 +12,7 @@ from qgis.PyQt.QtCore import QCoreApplication, QEventLoop
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = REPOSITORY / "tests" / "data"
-sys.path.insert(0, str(REPOSITORY))  # the plugin, as QGIS would find it
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]  # the plugin, as QGIS would find it, and gaps
 
 
 def wait_for(condition, seconds: float = 60.0):

@@ -35,20 +35,24 @@ def mark(pid: int) -> str:
     return f"{_machine()}-{pid}"
 
 
-def of_dead_process(folder: Path) -> bool:
-    """Whether the process of this machine that the folder's name tells is gone."""
-    owner = _OWNER.search(folder.name)
-    return owner is not None and owner[1] == mark(int(owner[2])) and not alive(int(owner[2]))
+def of_this_machine(path: Path) -> bool:
+    """Whether the name tells a process whose number means something here."""
+    owner = _OWNER.search(path.name)
+    return owner is not None and owner[1] == mark(int(owner[2]))
+
+
+def of_dead_process(path: Path) -> bool:
+    """Whether the name tells a process of this machine that is gone."""
+    owner = _OWNER.search(path.name)
+    return owner is not None and of_this_machine(path) and not alive(int(owner[2]))
 
 
 def remove_left_behind(parent: Path) -> None:
     """Remove half-done folders of processes that are gone; those of other machines once nobody has written for long."""
     for folder in parent.glob(PATTERN):
-        owner = _OWNER.search(folder.name)
-        if owner is None:
+        if _OWNER.search(folder.name) is None:
             continue
-        here = owner[1] == mark(int(owner[2]))
-        if of_dead_process(folder) if here else _untouched(folder):
+        if of_dead_process(folder) if of_this_machine(folder) else _untouched(folder):
             shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -238,6 +238,29 @@ def test_logs_lie_in_the_cache_folder_that_is_set_one_for_each_window_and_old_on
         QgsSettings().remove("skysense")
 
 
+def test_an_environment_in_use_is_noted_until_qgis_ends(qgis_app, wait, tmp_path):
+    from skysense_qgis.client import client as module
+    from skysense_qgis.client.engines import in_use
+    from skysense_qgis.client.environment import managed_folder, managed_python
+    from skysense_qgis.settings import Settings
+
+    QgsSettings().remove("skysense")
+    python = find_engine().python
+    Settings(cache_folder=str(tmp_path)).save()
+    try:
+        managed_python().parent.mkdir(parents=True)
+        managed_python().symlink_to(python)
+        home = managed_folder()
+        engine = module.Engine()
+        assert not in_use(home)
+        engine.submit(ListModels(""))
+        assert in_use(home)
+        engine.close()
+        assert not in_use(home)
+    finally:
+        QgsSettings().remove("skysense")
+
+
 def test_a_restart_takes_the_interpreter_that_is_set_now(engine, wait, tmp_path):
     from skysense_qgis.settings import Settings
 
