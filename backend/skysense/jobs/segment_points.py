@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from math import pi, sqrt
+from math import inf, isfinite, pi, sqrt
 
 import numpy as np
 from rasterio.crs import CRS
@@ -17,11 +17,13 @@ from shapely.geometry.base import BaseGeometry
 
 from skysense.errors import PromptError
 from skysense.jobs.describe import describe
-from skysense.jobs.report import Report
+from skysense.jobs.report import Part, Report, telling
 from skysense.protocol.requests import PointPrompt, PolygonsWritten, RasterDescription, SegmentPoints
 from skysense.protocol.scene_source import Extent
 from skysense.scene.display import render
 from skysense.scene.ground import area_m2
+from skysense.scene.open import GDAL_ERRORS
+from skysense.scene.read import parse_crs
 from skysense.scene.vector import write_polygons
 from skysense.segment.polygon import outline
 from skysense.segment.session import Click, ClickSession
@@ -50,7 +52,7 @@ def run(request: SegmentPoints, report: Report) -> PolygonsWritten:
     """Segment every object and write the polygons with object_id, clicks, pixels and area_m2.
 
     Raises:
-        PromptError: no points, or none on the raster.
+        PromptError: no points, or none on the raster. RequestError: no such CRS.
     """
     started = time.monotonic()
     report.progress(0.0, "Reading points")
@@ -58,8 +60,10 @@ def run(request: SegmentPoints, report: Report) -> PolygonsWritten:
     objects = _objects(request.points, request.points_crs, raster)
     shapes: dict[int, BaseGeometry] = {}
     for done, (number, points) in enumerate(sorted(objects.items())):
-        report.progress(0.95 * done / len(objects), "Segmenting", f"{done} of {len(objects)} objects")
-        shape = _segment(points, raster, request)
+        part = Part(report, 0.95 * done / len(objects), 0.95 * (done + 1) / len(objects))
+        told = telling(part, "Segmenting", f"{done} of {len(objects)} objects")
+        told(0.0)
+        shape = _segment(points, raster, request, told)
         if not shape.is_empty:
             shapes[number] = shape
     report.progress(0.95, "Writing polygons")
@@ -91,12 +95,15 @@ def _objects(
         raise PromptError("There are no points.", "Choose a point layer with at least one point on the image.")
     xs, ys = [point.x for point in points], [point.y for point in points]
     if points_crs and raster.crs:
-        xs, ys = transform_points(CRS.from_user_input(points_crs), CRS.from_user_input(raster.crs), xs, ys)
+        xs, ys = _transformed(parse_crs(points_crs), parse_crs(raster.crs), xs, ys)
     to_pixel = ~Affine(*raster.transform)
     objects: dict[int, list[PixelPoint]] = defaultdict(list)
     on_raster = False
     for point, x, y in zip(points, xs, ys):
         column, row = to_pixel @ (x, y)
+        if not (isfinite(column) and isfinite(row)):
+            objects[point.object_id]  # without this point, and perhaps without any
+            continue
         objects[point.object_id].append(PixelPoint(column, row, point.positive))
         on_raster |= 0 <= column < raster.width and 0 <= row < raster.height
     if not on_raster:
@@ -107,14 +114,30 @@ def _objects(
     return dict(objects)
 
 
-def _segment(points: list[PixelPoint], raster: RasterDescription, request: SegmentPoints) -> BaseGeometry:
+def _transformed(source: CRS, target: CRS, xs: list[float], ys: list[float]) -> tuple[list[float], list[float]]:
+    """The points in another CRS, infinite where they have no place there: PROJ refuses all for one."""
+    try:
+        moved = transform_points(source, target, xs, ys)
+        return list(moved[0]), list(moved[1])
+    except GDAL_ERRORS:
+        if len(xs) == 1:
+            return [inf], [inf]
+    halves = [_transformed(source, target, xs[part], ys[part]) for part in (np.s_[: len(xs) // 2], np.s_[len(xs) // 2 :])]
+    return halves[0][0] + halves[1][0], halves[0][1] + halves[1][1]
+
+
+def _segment(
+    points: list[PixelPoint], raster: RasterDescription, request: SegmentPoints, told: Callable[[float], None]
+) -> BaseGeometry:
     """The object's polygon in the raster's CRS; empty where no positive point lies on data."""
+    if not any(point.positive for point in points):
+        return _nothing()
     affine = Affine(*raster.transform)
     object_px = _object_px(request.object_size_m, raster)
     window = _window(points, object_px)
     to_map = window.affine(affine)
     rgb, valid = render(request.path, request.display or raster.display, _extent(window, to_map, raster.crs),
-                        window.view_px, window.view_px)  # fmt: skip
+                        window.view_px, window.view_px, told)  # fmt: skip
     shrink = window.side / window.view_px
     clicks = []
     for point in points:
