@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skysense.jobs.batches import SceneTiles, TileData
+from skysense.jobs.batches import SceneTiles, TileData, check_sensors
 from skysense.jobs.encoders import choose_device, stoppable
 from skysense.jobs.pipeline import WriteBehind, read_ahead
 from skysense.jobs.provenance import inputs_of, scene_facts
@@ -39,7 +39,7 @@ def run(request: ApplyModel, report: Report) -> LabelMapWritten:
     """Classify every pixel of the scene.
 
     Raises:
-        ModelError: no model, or one of another encoder. RasterError and its kinds. OutputError.
+        BandError: other sensors than the model needs. ModelError: no model, or one of another encoder. RasterError and its kinds. OutputError.
     """
     started = time.monotonic()
     report.progress(0.0, "Loading the model")
@@ -52,6 +52,7 @@ def run(request: ApplyModel, report: Report) -> LabelMapWritten:
     facts = {**scene_facts(request.scene), "model": request.model_path, "model_digest": segmenter.card.digest}
     with SceneReader(request.scene) as scene, stoppable(segmenter, report), ExitStack() as stack:
         tiles = SceneTiles(scene, segmenter.info)
+        check_sensors(tiles, segmenter.card)
         tiling = tiles.tiling(request.tile_px)
         legend = {entry.value: _rgba(entry.colour) for entry in segmenter.classes}
         files = stack.enter_context(OutputSet())

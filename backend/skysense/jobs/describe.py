@@ -9,7 +9,6 @@ from rasterio.io import DatasetReader
 from skysense.jobs.report import Report
 from skysense.protocol.guess import BASELINE_TAG, RasterFacts, guess, wavelength_nm
 from skysense.protocol.requests import DescribeRaster, RasterDescription
-from skysense.protocol.scene_source import Extent
 from skysense.scene.display import choose_display, overview, percentiles
 from skysense.scene.ground import pixel_size_m
 from skysense.scene.open import open_raster
@@ -62,12 +61,6 @@ def describe(path: str, crs: str = "") -> RasterDescription:
             offset=facts.offset,
             processing_baseline=facts.tags.get(BASELINE_TAG, ""),
         )
-
-
-def whole_extent(description: RasterDescription) -> Extent:
-    """The raster's footprint."""
-    a, _, west, _, e, north = description.transform
-    return Extent(description.crs, west, north + e * description.height, west + a * description.width, north)
 
 
 def _facts(dataset: DatasetReader, path: str, gsd_m: float | None) -> RasterFacts:

@@ -81,9 +81,9 @@ class Part:
         return self._report.cancelled()
 
 
-def telling(report: Report, stage: str) -> Callable[[float], None]:
+def telling(report: Report, stage: str, detail: str = "") -> Callable[[float], None]:
     """A function that tells the report the share done of one stage, for code that knows of no reports."""
-    return lambda share: report.progress(share, stage)
+    return lambda share: report.progress(share, stage, detail)
 
 
 def by_rule_of_three(started: float, fraction: float) -> float | None:

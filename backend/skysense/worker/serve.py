@@ -31,7 +31,7 @@ from skysense.protocol.messages import (
     Hello,
     Result,
 )
-from skysense.protocol.records import RecordError, from_plain
+from skysense.protocol.records import from_plain
 from skysense.protocol.requests import REQUESTS, RESULTS
 from skysense.worker import log as worker_log
 from skysense.worker.channel import Channel
@@ -39,6 +39,7 @@ from skysense.worker.work import ChannelReport, WorkQueue
 
 GRACE_S = 2.0  # for a job to clean up after itself
 BEAT_S = 1.0
+IDLE_S = 600.0  # without a call, until the weights are dropped
 PACKAGES = ("torch", "timm", "rasterio", "numpy", "scikit-image", "opencv-python-headless")
 
 log = logging.getLogger("skysense.worker")
@@ -61,9 +62,16 @@ def serve(role: str) -> int:
     threading.Thread(target=_read, args=(channel, queue, tail), daemon=True, name="reader").start()
     threading.Thread(target=_beat, args=(channel, queue), daemon=True, name="heart").start()
     threading.Thread(target=_tell_capabilities, args=(channel, tail), daemon=True, name="capabilities").start()
-    while (call := queue.take()) is not None:
+    while (call := queue.take(_drop_weights, IDLE_S)) is not None:
         _answer(call, channel, queue, tail)
     return 0
+
+
+def _drop_weights() -> None:
+    """Nobody has asked for anything for long: the memory is for others. A worker that loaded no encoder stays as it is."""
+    encoders = sys.modules.get("skysense.jobs.encoders")
+    if encoders is not None:
+        encoders.drop()
 
 
 def _hello() -> Hello:
@@ -91,9 +99,6 @@ def _answer(call: Call, channel: Channel, queue: WorkQueue, tail: worker_log.Tai
     except SkySenseError as error:
         log.info("%s: %s (%s)", name, error.sentence, error.code)
         channel.send(Failure(call.job, error.code, error.sentence, error.remedy, tail.text()))
-    except MemoryError:
-        log.exception("%s ran out of memory", name)
-        channel.send(Failure(call.job, "device", "There was not enough memory.", "Choose a smaller extent.", tail.text()))
     except Exception as error:  # whatever a job does, the call is answered
         log.exception("%s failed", name)
         fault = InternalError(
@@ -106,26 +111,35 @@ def _answer(call: Call, channel: Channel, queue: WorkQueue, tail: worker_log.Tai
 
 
 def _read(channel: Channel, queue: WorkQueue, tail: worker_log.Tail) -> None:
-    for frame in channel.frames():
-        if isinstance(frame, FrameError):
-            _refuse(channel, f"A frame could not be read: {frame}.", tail)
-            continue
-        try:
-            message = from_plain(frame)
-        except RecordError as error:
-            job = frame.get("job")
-            _refuse(channel, f"A message could not be read: {error}.", tail, job if type(job) is int else None)
-            continue
-        if isinstance(message, Cancel):
-            channel.send(CancelReceived(message.job))
-            if queue.cancel(message.job):
-                stopped = Cancelled()
-                channel.send(Failure(message.job, stopped.code, stopped.sentence, stopped.remedy))
-        elif isinstance(message, Call) and type(message.request) in RESULTS:
-            queue.put(message)
-        else:
-            _refuse(channel, f"A worker takes calls and cancels, not {type(message).__name__}.", tail)
-    _end(queue)
+    """Whatever comes, or goes wrong with it: a worker that no longer reads ends."""
+    try:
+        for frame in channel.frames():
+            _take(frame, channel, queue, tail)
+    except Exception:
+        log.exception("The reader failed")
+    finally:
+        _end(queue)
+
+
+def _take(frame: dict[str, object] | FrameError, channel: Channel, queue: WorkQueue, tail: worker_log.Tail) -> None:
+    if isinstance(frame, FrameError):
+        _refuse(channel, f"A frame could not be read: {frame}.", tail)
+        return
+    try:
+        message = from_plain(frame)
+    except Exception as error:  # a RecordError, or a value that nobody thought of
+        job = frame.get("job")
+        _refuse(channel, f"A message could not be read: {error}.", tail, job if type(job) is int else None)
+        return
+    if isinstance(message, Cancel):
+        channel.send(CancelReceived(message.job))
+        if queue.cancel(message.job):
+            stopped = Cancelled()
+            channel.send(Failure(message.job, stopped.code, stopped.sentence, stopped.remedy))
+    elif isinstance(message, Call) and type(message.request) in RESULTS:
+        queue.put(message)
+    else:
+        _refuse(channel, f"A worker takes calls and cancels, not {type(message).__name__}.", tail)
 
 
 def _refuse(channel: Channel, sentence: str, tail: worker_log.Tail, job: int | None = None) -> None:

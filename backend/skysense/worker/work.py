@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from skysense.errors import Cancelled
@@ -49,17 +50,21 @@ class WorkQueue:
             self._ended = True
             self._changed.notify()
 
-    def take(self) -> Call | None:
-        """Wait for the next call; None when the worker ends."""
+    def take(self, idle: Callable[[], None], idle_s: float) -> Call | None:
+        """Wait for the next call; None when the worker ends. `idle` is called once, after so many seconds of waiting."""
         with self._changed:
             self.working_on = None
-            while not self._waiting and not self._ended:
-                self._changed.wait()
+            if not self._changed.wait_for(self._is_due, idle_s):
+                idle()
+                self._changed.wait_for(self._is_due)
             if self._ended:
                 return None
             call = self._waiting.popleft()
             self.working_on, self.folders = call.job, parents_of(call.request)
             return call
+
+    def _is_due(self) -> bool:
+        return bool(self._waiting) or self._ended
 
     def is_cancelled(self, job: int) -> bool:
         return self._ended or job in self._cancelled
