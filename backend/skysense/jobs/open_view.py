@@ -15,13 +15,11 @@ from skysense.jobs import views
 from skysense.jobs.describe import describe
 from skysense.jobs.report import Part, Report, telling
 from skysense.protocol.requests import OpenView, ViewReady
-from skysense.protocol.scene_source import ArrayFile, ViewSource
+from skysense.protocol.scene_source import LARGEST_VIEW_PX, ArrayFile, ViewSource
 from skysense.scene.display import render
 from skysense.scene.ground import pixel_size_m
 from skysense.segment.session import ClickSession
 from skysense.segment.view_scale import choose_scale
-
-LARGEST_SIDE_PX = 1024  # a larger view answers too slowly to be clicked in
 
 
 def run(request: OpenView, report: Report) -> ViewReady:
@@ -52,9 +50,9 @@ def run(request: OpenView, report: Report) -> ViewReady:
 def _check(source: ViewSource) -> None:
     if (source.path is None) == (source.picture is None):
         raise RequestError("A view needs either a file or a rendered picture.", "Choose a layer and start again.")
-    if not 1 <= min(source.height, source.width) <= max(source.height, source.width) <= LARGEST_SIDE_PX:
+    if not 1 <= min(source.height, source.width) <= max(source.height, source.width) <= LARGEST_VIEW_PX:
         raise RequestError(
-            f"The view has {source.width} x {source.height} pixels, at most {LARGEST_SIDE_PX} a side can be clicked in.",
+            f"The view has {source.width} x {source.height} pixels, at most {LARGEST_VIEW_PX} a side can be clicked in.",
             "Zoom in, or make the map window smaller.",
         )
 
@@ -62,8 +60,8 @@ def _check(source: ViewSource) -> None:
 def _pixels(source: ViewSource, told: Callable[[float], None]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """RGB (H, W, 3) and validity (H, W)."""
     if source.picture is not None:
-        rgb = _picture(source.picture, (source.height, source.width, 3))
-        return rgb, np.ones(rgb.shape[:2], dtype=bool)
+        picture = _picture(source.picture, (source.height, source.width, 4))
+        return np.ascontiguousarray(picture[..., :3]), picture[..., 3] > 0
     path = str(source.path)
     display = source.display or describe(path).display
     return render(path, display, source.extent, source.height, source.width, told)

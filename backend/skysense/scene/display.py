@@ -122,7 +122,7 @@ def render(
     transform = from_bounds(extent.west, extent.south, extent.east, extent.north, width, height)
     with open_raster(path) as dataset:
         level = _overview_for(dataset, indexes[0], transform)
-    with open_raster(path, level) as dataset:
+    with open_raster(path, overview=level) as dataset:
         values, valid = _resampled(dataset, indexes, transform, height, width, told)
     channels = []
     for band in (display.red, display.green, display.blue):
@@ -134,7 +134,12 @@ def render(
 
 
 def _overview_for(dataset: DatasetReader, index: int, transform: Affine) -> int | None:
-    """The smallest of the file's overviews that is still finer than the view's pixels; warping would not look for one."""
+    """The smallest of the file's overviews that is still finer than the view's pixels; warping would not look for one.
+
+    None of files that are placed nowhere: theirs do not know how large their pixels are.
+    """
+    if dataset.crs is None:
+        return None
     shrink = transform.a / native_grid(dataset).transform.a
     factors = dataset.overviews(index)
     fitting = [level for level, factor in enumerate(factors) if factor <= shrink]

@@ -17,10 +17,13 @@ from pathlib import Path
 import numpy as np
 import rasterio
 from rasterio._err import CPLE_BaseError
+from rasterio.crs import CRS
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
+from rasterio.transform import Affine
 
 from skysense.errors import RasterError
+from skysense.scene.grid import parse_crs
 
 GDAL_ERRORS = (RasterioError, CPLE_BaseError)  # rasterio wraps only some of GDAL's own
 DRIVERS = ["GTiff", "COG", "JP2OpenJPEG", "PNG", "JPEG", "HFA", "ENVI"]
@@ -43,15 +46,33 @@ SAFE = {
 }
 
 
+class AssignedReader(DatasetReader):  # type: ignore[misc]  # rasterio has no types
+    """A file that lies where the user says: QGIS lets a layer's CRS be set where the file has none or a wrong one."""
+
+    assigned: CRS | None = None  # until it is told, right after opening
+
+    @property
+    def crs(self) -> CRS | None:
+        return self.assigned or super().crs
+
+    @property
+    def transform(self) -> Affine:
+        """Files that are placed nowhere lie as QGIS draws them: below the x axis."""
+        own: Affine = super().transform
+        return Affine.scale(1, -1) if own.is_identity and super().crs is None else own
+
+
 @contextmanager
-def open_raster(path: str, overview: int | None = None) -> Iterator[DatasetReader]:
+def open_raster(path: str, crs: str = "", overview: int | None = None) -> Iterator[DatasetReader]:
     """The dataset, checked.
 
     Args:
         path: the file.
+        crs: taken in the place of the file's own, pixels stay where they are; "" for the file's own.
         overview: number of the overview to open in the place of the file's own pixels.
 
     Raises:
+        RequestError: `crs` names none.
         RasterError: no such file, not readable, an unknown or refused format, damaged, without bands, complex numbers,
             pictures beside it that point elsewhere, or laid out so that reading it would take absurd amounts of memory.
     """
@@ -61,19 +82,20 @@ def open_raster(path: str, overview: int | None = None) -> Iterator[DatasetReade
     with rasterio.Env(**SAFE), warnings.catch_warnings():
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
         _check_beside(Path(path))
-        with _open(path, head) as dataset:
+        assigned = parse_crs(crs) if crs else None
+        with _open(path, head, assigned) as dataset:
             _check_points_nowhere(dataset, Path(path))
             _check(dataset, Path(path).name)
             if overview is None:
                 yield dataset
                 return
-        with _open(path, head, OVERVIEW_LEVEL=overview) as smaller:
+        with _open(path, head, assigned, OVERVIEW_LEVEL=overview) as smaller:
             yield smaller
 
 
-def _open(path: str, head: bytes, **options: object) -> DatasetReader:
+def _open(path: str, head: bytes, assigned: CRS | None, **options: object) -> DatasetReader:
     try:
-        return DatasetReader(path, driver=DRIVERS, **options)
+        dataset = (DatasetReader if assigned is None else AssignedReader)(path, driver=DRIVERS, **options)
     except (*GDAL_ERRORS, ValueError) as error:
         if b"<VRTDataset" in head:
             raise RasterError(
@@ -84,6 +106,9 @@ def _open(path: str, head: bytes, **options: object) -> DatasetReader:
             f"{Path(path).name} cannot be opened as a raster: {_first_line(error)}.",
             f"Formats that are read: {', '.join(DRIVERS)}. Save the layer as GeoTIFF, or check the file.",
         ) from error
+    if assigned is not None:
+        dataset.assigned = assigned
+    return dataset
 
 
 def read_checked(dataset: DatasetReader, **how: object) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 Windows are streamed into a plain tiled GeoTIFF beside the target; from it the COG is made, synced, reopened and
 checked, and renamed. Whatever stops the writer, nothing half-done stays under the target's name; a process that is
-killed leaves a hidden folder `.<name>.….partial`, which the next writer of that name removes.
+killed leaves a hidden folder `.<name>.<process>.….partial`, which the next writer beside it removes.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
@@ -27,13 +25,13 @@ from rasterio.windows import Window as RasterioWindow
 
 from skysense import __version__
 from skysense.errors import OutputError
+from skysense.protocol import half_done
 from skysense.scene.grid import Grid, Window
 from skysense.scene.open import GDAL_ERRORS
 from skysense.scene.warp import placement
 
 BLOCK_PX = 256
 CACHE_BYTES = 32 * 2**20
-LEFT_BEHIND_S = 3600  # a partial folder that nobody has written to for so long belongs to a process that is gone
 Palette = Mapping[int, tuple[int, int, int, int]]
 
 
@@ -277,17 +275,10 @@ class _WatchedFile(io.FileIO):
 
 
 def partial_folder(target: Path) -> tempfile.TemporaryDirectory[str]:
-    """A hidden folder beside the target, on the same disk; those that a killed process left there are removed."""
-    prefix, suffix = f".{target.stem[:40]}.", ".partial"
-    for old in target.parent.glob(f"{_literal(prefix)}*{suffix}"):
-        if old.is_dir() and time.time() - max(part.stat().st_mtime for part in (old, *old.iterdir())) > LEFT_BEHIND_S:
-            shutil.rmtree(old, ignore_errors=True)
+    """A hidden folder beside the target, on the same disk; those that dead processes left there are removed."""
+    half_done.remove_left_behind(target.parent)
+    prefix, suffix = half_done.affixes(target.stem)
     return tempfile.TemporaryDirectory(suffix=suffix, prefix=prefix, dir=target.parent)
-
-
-def _literal(text: str) -> str:
-    """As a pattern that matches itself alone."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in text)
 
 
 def working_folder(target: Path) -> tempfile.TemporaryDirectory[str]:

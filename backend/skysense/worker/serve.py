@@ -1,7 +1,8 @@
 """The worker process: greets at once, then answers each call exactly once.
 
-Three threads: the main one runs jobs, one reads (and acknowledges cancels at once), one beats each second and watches
-the parent. The end of input, or another parent, ends the process; a job at work gets two seconds to clean up.
+Threads: the main one runs jobs, one reads (and acknowledges cancels at once), one beats each second and watches the
+parent, one takes the signal to terminate. That signal, the end of input, or another parent ends the process; a job at
+work gets two seconds to clean up, and what it has half done then is removed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import importlib.metadata
 import logging
 import os
 import platform
+import signal
 import sys
 import threading
 import time
@@ -18,6 +20,7 @@ from skysense import __version__
 from skysense.errors import Cancelled, InternalError, SkySenseError
 from skysense.jobs import table
 from skysense.protocol.framing import FrameError
+from skysense.protocol.half_done import remove_of
 from skysense.protocol.messages import (
     PROTOCOL,
     Call,
@@ -55,6 +58,7 @@ def serve(role: str) -> int:
     channel.send(_hello())
     log.info("worker for %s, process %d", role, os.getpid())
     queue = WorkQueue()
+    _watch_for_termination(queue)
     threading.Thread(target=_read, args=(channel, queue, tail), daemon=True, name="reader").start()
     threading.Thread(target=_beat, args=(channel, queue), daemon=True, name="heart").start()
     threading.Thread(target=_tell_capabilities, args=(channel, tail), daemon=True, name="capabilities").start()
@@ -150,7 +154,21 @@ def _end(queue: WorkQueue) -> None:
     deadline = time.monotonic() + GRACE_S
     while queue.working_on is not None and time.monotonic() < deadline:
         time.sleep(0.02)
+    if queue.working_on is not None:
+        remove_of(os.getpid(), queue.folders)
     os._exit(0)
+
+
+def _watch_for_termination(queue: WorkQueue) -> None:
+    """In a thread, since the main one may be in native code for long; all that start later must not take the signal."""
+    if sys.platform != "win32":  # whose processes are killed at once
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+        def wait() -> None:
+            signal.sigwait({signal.SIGTERM})
+            _end(queue)
+
+        threading.Thread(target=wait, daemon=True, name="termination").start()
 
 
 def _beat(channel: Channel, queue: WorkQueue) -> None:

@@ -6,9 +6,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 from skysense.errors import Cancelled
 from skysense.jobs.report import by_rule_of_three
+from skysense.protocol.half_done import parents_of
 from skysense.protocol.messages import Call, Progress, Series
 from skysense.worker.channel import Channel
 
@@ -24,6 +26,7 @@ class WorkQueue:
         self._changed = threading.Condition()
         self._ended = False
         self.working_on: int | None = None
+        self.folders: set[Path] = set()  # that the call at work may have half-done files in
 
     def put(self, call: Call) -> None:
         with self._changed:
@@ -57,7 +60,7 @@ class WorkQueue:
             if self._ended:
                 return None
             call = self._waiting.popleft()
-            self.working_on = call.job
+            self.working_on, self.folders = call.job, parents_of(call.request)
             return call
 
     def _is_due(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from skysense.jobs.detect_change import run
 from skysense.jobs.report import FINISHING, SilentReport
 from skysense.jobs.scene_from_files import scene_from_files
 from skysense.models.catalog import bundled_weights
+from skysense.protocol.half_done import mark
 from skysense.protocol.requests import DetectChange
 from skysense.protocol.scene_source import AcquisitionSource, BandIndex, Extent, Scaling, SceneSource
 
@@ -365,11 +367,11 @@ class UntilStage(SilentReport):
 
 
 def test_folders_of_a_killed_job_are_removed_by_the_next(request_of, tmp_path):
-    left = tmp_path / ".score.abandoned.partial"
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = tmp_path / f".score.{mark(dead.pid)}.abandoned.partial"
     left.mkdir()
     (left / "s2.score").write_bytes(b"x")
-    for path in (left / "s2.score", left):
-        os.utime(path, (1, 1))
     run(request_of, SilentReport())
     assert not left.exists()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from skysense.errors import ModelError
 from skysense.models.catalog import bundled_weights, load_encoder
+from skysense.protocol.half_done import mark
 from skysense.protocol.requests import ClassInfo, ModelCard
 from skysense.training.checkpoint import load_segmenter, read_model_card, save_segmenter
 from skysense.training.segmenter import Segmenter, choose_levels
@@ -64,8 +66,9 @@ def test_levels_that_are_no_names_are_refused(encoder, tmp_path, levels):
 
 
 def test_a_whole_file_is_loaded_and_folders_of_killed_writers_go(encoder, tmp_path):
-    left = tmp_path / ".m.abandoned.partial"
+    with subprocess.Popen([sys.executable, "-c", ""]) as dead:
+        dead.wait()
+    left = tmp_path / f".m.{mark(dead.pid)}.abandoned.partial"
     left.mkdir()
-    os.utime(left, (1, 1))
     path = save(encoder, tmp_path / "m.safetensors", *GOOD)
     assert not left.exists() and isinstance(load_segmenter(path), torch.nn.Module)
