@@ -134,7 +134,12 @@ def render(
 
 
 def _overview_for(dataset: DatasetReader, index: int, transform: Affine) -> int | None:
-    """The smallest of the file's overviews that is still finer than the view's pixels; warping would not look for one."""
+    """The smallest of the file's overviews that is still finer than the view's pixels; warping would not look for one.
+
+    None of files that are placed nowhere: theirs do not know how large their pixels are.
+    """
+    if dataset.crs is None:
+        return None
     shrink = transform.a / native_grid(dataset).transform.a
     factors = dataset.overviews(index)
     fitting = [level for level, factor in enumerate(factors) if factor <= shrink]

@@ -147,6 +147,15 @@ def test_no_right_to_read(tmp_path, monkeypatch):
         describe(path)
 
 
+def test_zero_bands(tmp_path):
+    """Of the formats that are read, an ENVI header is the one that can say so."""
+    path = tmp_path / "none.dat"
+    path.write_bytes(b"x" * 25)
+    path.with_suffix(".hdr").write_text("ENVI\nsamples = 5\nlines = 5\nbands = 0\ndata type = 1\ninterleave = bsq\n")
+    with pytest.raises(RasterError, match="none.dat cannot be opened.*bands.*GeoTIFF"):
+        describe(str(path))
+
+
 def test_complex_numbers(tmp_path):
     path = write(tmp_path / "slc.tif", np.ones((1, 8, 8), "complex64"))
     with pytest.raises(RasterError, match="complex.*amplitude"):

@@ -101,6 +101,16 @@ def test_a_view_from_far_reads_the_overviews(tmp_path, noise):
     assert (render(path, found.display, near, 60, 60, quiet)[0] == 255).all()
 
 
+def test_overviews_of_a_file_that_is_placed_nowhere_lie_where_it_does(tmp_path, noise):
+    path = write(tmp_path / "plane.tif", np.tile(noise[:3], (1, 20, 20)), crs=None, transform=Affine(1, 0, 0, 0, 1, 0))
+    extent = Extent("", 0, -800, 1200, 0)
+    before, _ = render(path, describe(path).display, extent, 100, 150, quiet)
+    with rasterio.open(path, "r+") as file:
+        file.build_overviews([2, 4, 8])
+    after, valid = render(path, describe(path).display, extent, 100, 150, quiet)
+    assert valid.all() and np.array_equal(before, after)
+
+
 def test_a_large_file_is_read_in_strips_that_can_be_stopped(tmp_path, monkeypatch, noise):
     path = write(tmp_path / "big.tif", np.tile(noise[:3], (1, 20, 20)))
     found = describe(path)
