@@ -21,6 +21,8 @@ from skysense.protocol import requests as r
 from skysense.protocol.records import to_plain
 from skysense.protocol.scene_source import Extent, SceneSource
 
+STOPPED = 130
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, print; the console script returns this as its exit code."""
@@ -31,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except (KeyboardInterrupt, Cancelled):
         print("Stopped.", file=sys.stderr)
-        return 130
+        return STOPPED
     except SkySenseError as error:
         print(f"{error.sentence}\n{error.remedy}", file=sys.stderr)
         return 2
@@ -230,7 +232,7 @@ def _change(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    return _run(
+    trained = _call(
         r.TrainSegmentation(
             scene=_scene(options.files, options.dates, options.sensors, options.bands, _extent(options)),
             labels_path=_absolute(options.labels),
@@ -247,6 +249,11 @@ def _train(options: argparse.Namespace) -> int:
             device=options.device,
         )
     )
+    _show(trained)
+    if trained.stopped != "cancelled":
+        return 0
+    print(f"Stopped: the best model so far, of step {trained.best_step}, is kept.", file=sys.stderr)
+    return STOPPED
 
 
 def _apply(options: argparse.Namespace) -> int:
@@ -319,8 +326,12 @@ def _extent(options: argparse.Namespace) -> Extent | None:
 # -- one call --------------------------------------------------------------------------------------------------------
 def _run(request: object) -> int:
     """Run the job with a bar on stderr and print its result as JSON on stdout."""
-    print(json.dumps(to_plain(_call(request)), indent=2, ensure_ascii=False))
+    _show(_call(request))
     return 0
+
+
+def _show(result: object) -> None:
+    print(json.dumps(to_plain(result), indent=2, ensure_ascii=False))
 
 
 def _call(request: object) -> Any:

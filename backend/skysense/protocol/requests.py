@@ -306,7 +306,7 @@ class ModelTrained:
     steps: int  # done; fewer than asked for when cancelled or converged
     batch: int  # at the end
     best_step: int
-    stopped: str  # "finished" or "cancelled"
+    stopped: str  # "finished", "cancelled", or "diverged" when the loss was no number any more
     seconds: float
 
 
