@@ -23,6 +23,7 @@ from qgis.core import (
 from .sources import LayerError
 
 OWN_OF_GEOPACKAGES = ("fid", "ogc_fid")  # kept, they make rows fail or double in the next file
+_READ_AGAIN = (".gpkg", ".geojson", ".shp", ".fgb")  # others may rename, merge or not read back
 # What lies beside a file and makes no sense beside the one that replaces it: indexes, changes that SQLite had not yet
 # written into it.
 _STALE = {
@@ -109,10 +110,10 @@ def _write(
     options.driverName = QgsVectorFileWriter.driverForExtension(path.suffix) or "GPKG"
     options.layerName = path.stem
     writer = QgsVectorFileWriter.create(str(path), fields, QgsWkbTypes.Type.MultiPolygon, crs, transforms, options)
-    if writer.hasError() != QgsVectorFileWriter.WriterError.NoError:
-        raise LayerError(f"{path.name} cannot be written: {writer.errorMessage()}. Choose another file.")
     written = 0
     try:
+        if writer.hasError() != QgsVectorFileWriter.WriterError.NoError:
+            raise LayerError(f"{path.name} cannot be written: {writer.errorMessage()}. Choose another file.")
         for feature in features:
             if feedback.isCanceled():
                 raise LayerError("The job was cancelled. Start it again when you like.")
@@ -128,8 +129,7 @@ def _write(
 
 def _check(path: Path, written: int) -> None:
     """Read what was written: some of GDAL's formats tell nobody that the disk is full."""
-    driver = gdal.GetDriverByName(QgsVectorFileWriter.driverForExtension(path.suffix) or "GPKG")
-    if driver is None or driver.GetMetadataItem(gdal.DCAP_OPEN) != "YES":  # a format that can only be written
+    if path.suffix.lower() not in _READ_AGAIN:
         return
     layer = QgsVectorLayer(str(path), path.stem, "ogr")
     if not layer.isValid() or 0 <= layer.featureCount() < written:
@@ -172,4 +172,4 @@ def _replace(target: Path, draft: Path) -> None:
         for part in parts:
             part.replace(target.parent / part.name)
     except OSError as error:
-        raise LayerError(f"{target.name} cannot be replaced: {error.strerror}. Close what has it open.") from None
+        raise LayerError(f"{target.name} cannot be replaced: {error.strerror}. Close what has it open, or choose another name.") from None

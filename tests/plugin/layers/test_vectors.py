@@ -74,6 +74,14 @@ def test_a_cancel_leaves_what_was_there(write, tmp_path, suffix):
     assert state(tmp_path) == before
 
 
+def test_formats_of_all_kinds_are_written_or_refused_in_words(write, tmp_path):
+    for suffix in ("fgb", "ods", "tab", "csv"):
+        assert f"objects.{suffix}" in write(f"objects.{suffix}", 2)
+    with pytest.raises(LayerError, match="objects.dxf cannot be written.*Choose another file"):
+        write("objects.dxf", 2)  # its driver takes no fields
+    assert not list(tmp_path.glob("*.partial"))
+
+
 @pytest.fixture
 def nearly_full_disk():
     """No file may grow beyond 150,000 bytes."""
