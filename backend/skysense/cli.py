@@ -21,6 +21,8 @@ from skysense.protocol import requests as r
 from skysense.protocol.records import to_plain
 from skysense.protocol.scene_source import Extent, SceneSource
 
+STOPPED = 130
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, print; the console script returns this as its exit code."""
@@ -31,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return code
     except (KeyboardInterrupt, Cancelled):
         print("Stopped.", file=sys.stderr)
-        return 130
+        return STOPPED
     except SkySenseError as error:
         print(f"{error.sentence}\n{error.remedy}", file=sys.stderr)
         return 2
@@ -69,7 +71,7 @@ def _add_jobs(commands: Any) -> None:
 
     segment = _job(commands, "segment", _segment, "one polygon per point of a point layer")
     segment.add_argument("raster", metavar="FILE", help="the image")
-    segment.add_argument("--points", required=True, help="point layer (any OGR file)")
+    segment.add_argument("--points", required=True, help="point layer (GeoPackage, GeoJSON, Shapefile, FlatGeobuf)")
     segment.add_argument("--layer", help="its layer (default: the first)")
     segment.add_argument(
         "--object-field", default="", help="field that names the object of a point (default: one object a point)"
@@ -101,7 +103,7 @@ def _add_jobs(commands: Any) -> None:
 
     train = _job(commands, "train", _train, "fine-tune a segmentation on labelled polygons")
     _scene_arguments(train)
-    train.add_argument("--labels", required=True, help="polygon layer (any OGR file)")
+    train.add_argument("--labels", required=True, help="polygon layer (GeoPackage, GeoJSON, Shapefile, FlatGeobuf)")
     train.add_argument("--layer", help="its layer (default: the first)")
     train.add_argument("--class-field", required=True)
     train.add_argument("--model", required=True, help="model to write (.safetensors)")
@@ -230,7 +232,7 @@ def _change(options: argparse.Namespace) -> int:
 
 
 def _train(options: argparse.Namespace) -> int:
-    return _run(
+    trained = _call(
         r.TrainSegmentation(
             scene=_scene(options.files, options.dates, options.sensors, options.bands, _extent(options)),
             labels_path=_absolute(options.labels),
@@ -247,6 +249,11 @@ def _train(options: argparse.Namespace) -> int:
             device=options.device,
         )
     )
+    _show(trained)
+    if trained.stopped != "cancelled":
+        return 0
+    print(f"Stopped: the best model so far, of step {trained.best_step}, is kept.", file=sys.stderr)
+    return STOPPED
 
 
 def _apply(options: argparse.Namespace) -> int:
@@ -319,8 +326,12 @@ def _extent(options: argparse.Namespace) -> Extent | None:
 # -- one call --------------------------------------------------------------------------------------------------------
 def _run(request: object) -> int:
     """Run the job with a bar on stderr and print its result as JSON on stdout."""
-    print(json.dumps(to_plain(_call(request)), indent=2, ensure_ascii=False))
+    _show(_call(request))
     return 0
+
+
+def _show(result: object) -> None:
+    print(json.dumps(to_plain(result), indent=2, ensure_ascii=False))
 
 
 def _call(request: object) -> Any:

@@ -20,6 +20,11 @@ class ApplyModelAlgorithm(SceneAlgorithm):
         "Classifies a whole scene by a model that you trained, tile by tile, so that the size does not matter. The "
         "confidence raster tells how sure the model is of each pixel."
     )
+    PARAMETER_HELP = {
+        "MODEL": "A .safetensors file that “Train a segmentation” or the panel wrote.",
+        "LAYERS": "Rasters of the same place, of the sensors that the model was trained on.",
+        "CONFIDENCE": "Probability of the class in per cent, 255 where there is no data.",
+    }
 
     def initAlgorithm(self, configuration=None) -> None:
         self.add_scene("LAYERS", "Layers of one place")

@@ -29,6 +29,16 @@ class DetectChangeAlgorithm(SceneAlgorithm):
         "found from the scene itself, and polygons with both dates, area and score. Everything that differs counts as "
         "change: choose dates of the same season, and look at the threshold."
     )
+    PARAMETER_HELP = {
+        "BEFORE": "Rasters of the first date.",
+        "AFTER": "Rasters of the second date, of the same place and sensors.",
+        "METHOD": "Change vector compares the bands, log-ratio is for radar, deep features compare what the model sees.",
+        "THRESHOLD": "Pixels with a higher score count as changed. Empty: found from the scene itself.",
+        "MINIMUM_AREA": "Smaller changes are left out of pixels and polygons.",
+        "SCORE": "How much each pixel changed, in the method's own measure.",
+        "MASK": "1 changed, 0 not, 255 no data.",
+        "POLYGONS": "What changed, with both dates, area and mean score.",
+    }
 
     def initAlgorithm(self, configuration=None) -> None:
         self.add_scene("BEFORE", "Layers before")

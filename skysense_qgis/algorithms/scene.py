@@ -96,6 +96,8 @@ class SceneAlgorithm(SkySenseAlgorithm):
     # -- from parameters to records ----------------------------------------------------------------------------------
     def prepareAlgorithm(self, parameters, context, feedback) -> bool:
         """On the main thread: layers are looked at here and not later, when the user may have removed them."""
+        if not super().prepareAlgorithm(parameters, context, feedback):
+            return False
         try:
             for definition in self.parameterDefinitions():
                 name = definition.name()

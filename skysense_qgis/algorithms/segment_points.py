@@ -34,6 +34,21 @@ class SegmentPointsAlgorithm(SceneAlgorithm):
         "the points' attributes. Works on colour, single-band, multispectral and radar layers."
     )
 
+    PARAMETER_HELP = {
+        "LAYER": "A raster of any kind: colour, single-band, multispectral or radar.",
+        "POINTS": "Every point lies on an object to outline, as a click in the panel does.",
+        "OBJECT_SIZE": "Tells at which scale to look. Empty: a scale that suits most objects.",
+        "OBJECT_FIELD": "Points with the same whole number describe one object. Empty: every point is an object.",
+        "POSITIVE_FIELD": "Points with 0, no or false in it say what does not belong to the object. Empty: all are for it.",
+        "CLASS_FIELD": "Its value becomes the polygon's class. Empty: the points' own field “class”, if there is one.",
+        "SIMPLIFY": "How far an outline may lie from the pixels' edges. 0 keeps every step.",
+        "FILL_HOLES": "Holes of at most so many pixels are filled.",
+        "OUTPUT": (
+            "One polygon for each object, with the attributes of its first point. Fields of the points that a polygon has "
+            "for itself, such as date and source, go behind point_."
+        ),
+    }
+
     def initAlgorithm(self, configuration=None) -> None:
         double = Qgis.ProcessingNumberParameterType.Double
         self.addParameter(QgsProcessingParameterRasterLayer("LAYER", self.tr("Image")))

@@ -32,6 +32,19 @@ class TrainSegmentationAlgorithm(SceneAlgorithm):
         "of the SkySense settings, and the panel lists it too."
     )
 
+    PARAMETER_HELP = {
+        "LABELS": "Polygons drawn on the scene. What lies under none of them teaches nothing.",
+        "CLASS_FIELD": "Field of the polygons whose values are the classes.",
+        "NAME": "As the list of models shows it. Empty: the file's name.",
+        "TUNE": "The head alone is quick and needs few labels; the more is trained, the more labels and time it takes.",
+        "STEPS": "More steps take longer and may learn more; the best state on the blocks kept apart is saved.",
+        "BATCH": "Pieces of the scene in one step; halved by itself when memory runs out.",
+        "LEARNING_RATE": "How far a step goes. Smaller ones for more than the head.",
+        "VALIDATION_SHARE": "These blocks are never trained on: the accuracy on the model's card comes from them.",
+        "SEED": "The same seed chooses the same blocks and pieces again.",
+        "MODEL": "A .safetensors file; in the models' folder of the settings the panel lists it too.",
+    }
+
     def initAlgorithm(self, configuration=None) -> None:
         integer, double = Qgis.ProcessingNumberParameterType.Integer, Qgis.ProcessingNumberParameterType.Double
         self.add_scene("LAYERS", "Layers of one place")

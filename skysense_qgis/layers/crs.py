@@ -6,11 +6,15 @@ from qgis.core import Qgis, QgsCoordinateReferenceSystem, QgsMapLayer
 
 
 def crs_text(crs: QgsCoordinateReferenceSystem) -> str:
-    """The code of an authority, else WKT: a user's own codes are known to this profile alone. Empty without a CRS."""
+    """The EPSG code where there is one, else WKT; empty without a CRS.
+
+    The engine knows neither a user's own codes, which lie in the QGIS profile, nor all codes of other authorities: its
+    PROJ may be older or newer than that of QGIS, and has dropped many of ESRI's.
+    """
     if not crs.isValid():
         return ""
     code = crs.authid()
-    return code if code and not code.startswith("USER:") else crs.toWkt(Qgis.CrsWktVariant.Preferred)
+    return code if code.startswith("EPSG:") else crs.toWkt(Qgis.CrsWktVariant.Preferred)
 
 
 def crs_from_text(text: str) -> QgsCoordinateReferenceSystem:

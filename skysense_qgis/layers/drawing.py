@@ -8,8 +8,8 @@ import numpy as np
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransformContext,
+    QgsFeedback,
     QgsMapRendererParallelJob,
-    QgsMapRendererSequentialJob,
     QgsMapSettings,
     QgsRasterLayer,
     QgsRectangle,
@@ -121,7 +121,7 @@ class LayerDrawing(QObject):
 
 
 def draw_and_wait(
-    layer: QgsRasterLayer, sheet: Sheet, path: Path, transforms: QgsCoordinateTransformContext, feedback
+    layer: QgsRasterLayer, sheet: Sheet, path: Path, transforms: QgsCoordinateTransformContext, feedback: QgsFeedback
 ) -> float:
     """The same within the calling thread, for Processing's own; the share that could not be drawn.
 
@@ -130,7 +130,7 @@ def draw_and_wait(
         sheet: where and how finely.
         path: the GeoTIFF to write.
         transforms: of the project.
-        feedback: told the progress, asked all the time whether to go on.
+        feedback: is told how far it is, and asked all the time whether to go on.
 
     Raises:
         LayerError: nothing could be drawn, or it was cancelled.
@@ -138,31 +138,25 @@ def draw_and_wait(
     file = SheetFile(path, sheet, layer.name())
     blocks = list(sheet.blocks())
     for done, (column, row, width, height) in enumerate(blocks):
-        feedback.setProgress(100 * done / len(blocks))
         box = sheet.rectangle(column, row, width, height)
-        image = _rendered(map_settings(layer, sheet.crs, box, QSize(width, height), transforms), feedback)
+        image = _drawn_image(map_settings(layer, sheet.crs, box, QSize(width, height), transforms), feedback)
         if image is None:
             file.drop()
             raise LayerError("Drawing the layer was cancelled. Start it again when you like.")
         file.put(column, row, *colours_and_mask(image))
+        feedback.setProgress(100 * (done + 1) / len(blocks))
     return file.finish()
 
 
-def _rendered(settings: QgsMapSettings, feedback) -> QImage | None:
-    """One picture, waited for in a small event loop; None once it was cancelled, which stops its downloads too."""
+def _drawn_image(settings: QgsMapSettings, feedback: QgsFeedback) -> QImage | None:
+    """One block, whose tiles a server may take minutes for; None once it is cancelled."""
     if feedback.isCanceled():
         return None
-    job, loop, timer = QgsMapRendererSequentialJob(settings), QEventLoop(), QTimer()
-
-    def look() -> None:
-        if feedback.isCanceled():
-            job.cancelWithoutBlocking()
-
+    job = QgsMapRendererParallelJob(settings)
+    loop, timer = QEventLoop(), QTimer()
     job.finished.connect(loop.quit)
-    timer.timeout.connect(look)
+    timer.timeout.connect(lambda: job.cancelWithoutBlocking() if feedback.isCanceled() else None)
     timer.start(POLL_MS)
     job.start()
-    if job.isActive():
-        loop.exec()
-    timer.stop()
+    loop.exec()
     return None if feedback.isCanceled() else job.renderedImage()

@@ -21,7 +21,7 @@ from ..protocol.scene_source import Extent
 from .crs import crs_text
 from .sources import LayerError
 
-LARGEST_AREA_CORNERS = 10_000  # united in a fifth of a second, 50,000 in one
+LARGEST_AREA_CORNERS = 15_000  # united in a fifth of a second
 
 
 def extent_from_rectangle(

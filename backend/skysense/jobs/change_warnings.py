@@ -31,14 +31,19 @@ def check_dates(before: SceneSource, after: SceneSource) -> tuple[str, str]:
                     "Say the day of its acquisition: in the scene table, under Dates in Processing, or by --before-dates and "
                     "--after-dates in the shell. Change is always between two dates.",
                 )
-    last = max(acquisition.date or "" for acquisition in before.acquisitions)
-    first = min(acquisition.date or "" for acquisition in after.acquisitions)
+    last = max(_day(acquisition) for acquisition in before.acquisitions)
+    first = min(_day(acquisition) for acquisition in after.acquisitions)
     if last >= first:
         raise RequestError(
             f"The image before is of {last}, the image after of {first}: they are not in this order.",
             "Swap the two dates, or correct them.",
         )
     return last, first
+
+
+def _day(acquisition: AcquisitionSource) -> str:
+    """YYYY-MM-DD, which sorts by time, however the request wrote it."""
+    return date.fromisoformat(acquisition.date or "").isoformat()
 
 
 def stored_alike(before: SceneSource, after: SceneSource, sensor: str) -> bool:

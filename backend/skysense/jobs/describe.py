@@ -7,9 +7,8 @@ from pathlib import Path
 from rasterio.io import DatasetReader
 
 from skysense.jobs.report import Report
-from skysense.protocol.guess import BASELINE_TAG, RasterFacts, guess
+from skysense.protocol.guess import BASELINE_TAG, RasterFacts, guess, wavelength_nm
 from skysense.protocol.requests import DescribeRaster, RasterDescription
-from skysense.protocol.scene_source import Extent
 from skysense.scene.display import choose_display, overview, percentiles
 from skysense.scene.ground import pixel_size_m
 from skysense.scene.open import open_raster
@@ -64,17 +63,8 @@ def describe(path: str, crs: str = "") -> RasterDescription:
         )
 
 
-def whole_extent(description: RasterDescription) -> Extent:
-    """The raster's footprint."""
-    a, _, west, _, e, north = description.transform
-    return Extent(description.crs, west, north + e * description.height, west + a * description.width, north)
-
-
 def _facts(dataset: DatasetReader, path: str, gsd_m: float | None) -> RasterFacts:
-    labels = tuple(
-        description or (interpretation.name if interpretation.name != "undefined" else "")
-        for description, interpretation in zip(dataset.descriptions, dataset.colorinterp)
-    )
+    labels = tuple(_label(dataset, index) for index in range(1, dataset.count + 1))
     tags = dict(dataset.tags())
     for index in range(dataset.count, 0, -1):  # the first band's tags win over the later ones'
         tags.update(dataset.tags(index))
@@ -90,3 +80,22 @@ def _facts(dataset: DatasetReader, path: str, gsd_m: float | None) -> RasterFact
         scale=dataset.scales[0],
         offset=dataset.offsets[0],
     )
+
+
+def _label(dataset: DatasetReader, index: int) -> str:
+    """A band's description, else its colour interpretation, else ""; with the wavelength that its tags tell."""
+    interpretation = dataset.colorinterp[index - 1].name
+    label = dataset.descriptions[index - 1] or (interpretation if interpretation != "undefined" else "")
+    wave = _wavelength_nm(dataset, index)
+    if wave is None or wavelength_nm(label) is not None:
+        return label
+    return f"{label} ({wave:g} nm)" if label else f"{wave:g} nm"
+
+
+def _wavelength_nm(dataset: DatasetReader, index: int) -> float | None:
+    """From GDAL's own tag for it, else from those of the ENVI format."""
+    micrometres = dataset.tags(index, ns="IMAGERY").get("CENTRAL_WAVELENGTH_UM")
+    if micrometres is not None:
+        return wavelength_nm(f"{micrometres} um")
+    tags = dataset.tags(index)
+    return wavelength_nm(f"{tags.get('wavelength', '')} {tags.get('wavelength_units', '')}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date as calendar_date
 
-from skysense.errors import BandError, RequestError
+from skysense.errors import BandError, DateError, RequestError
 from skysense.jobs.describe import describe
 from skysense.protocol.bands import parse_bands
 from skysense.protocol.requests import RasterDescription
@@ -32,6 +33,7 @@ def scene_from_files(
     Raises:
         RequestError: as many dates, sensors or band mappings as files were expected.
         BandError: a file whose sensor cannot be guessed, bands that do not exist.
+        DateError: a date that is no day.
     """
     for what, values in (("dates", dates), ("sensors", sensors), ("bands", bands)):
         if values and len(values) != len(files):
@@ -39,10 +41,18 @@ def scene_from_files(
     acquisitions = []
     for i, file in enumerate(files):
         sensor = sensors[i] if sensors and sensors[i] != GUESSED else None
-        date = dates[i] if dates and dates[i] != GUESSED else None
+        date = _day(dates[i]) if dates and dates[i] != GUESSED else None
         mapping = bands[i] if bands and bands[i] != GUESSED else None
         acquisitions.append(_acquisition(describe(file), sensor, date, mapping))
     return SceneSource(tuple(acquisitions), extent)
+
+
+def _day(text: str) -> str:
+    """The day as requests write it, YYYY-MM-DD; 20200131 is taken too."""
+    try:
+        return calendar_date.fromisoformat(text).isoformat()
+    except ValueError as error:
+        raise DateError(f"{text!r} is no date.", "Write it as YYYY-MM-DD; - is guessed.") from error
 
 
 def _acquisition(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
-from math import pi, sqrt
+from math import inf, isfinite, pi, sqrt
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rasterio.crs import CRS
 from rasterio.transform import Affine
 from rasterio.warp import transform as transform_points
 from shapely.affinity import affine_transform
@@ -19,12 +20,13 @@ from shapely.geometry.base import BaseGeometry
 
 from skysense.errors import PromptError
 from skysense.jobs.describe import describe
-from skysense.jobs.report import Report
+from skysense.jobs.report import Part, Report, telling
 from skysense.protocol.requests import PolygonsWritten, RasterDescription, SegmentPoints
 from skysense.protocol.scene_source import LARGEST_VIEW_PX, Extent
 from skysense.scene.display import render
 from skysense.scene.grid import parse_crs
 from skysense.scene.ground import area_m2
+from skysense.scene.open import GDAL_ERRORS
 from skysense.scene.read_points import Points, read_points
 from skysense.scene.vector import text_of, write_polygons
 from skysense.scene.write import check_target
@@ -56,7 +58,7 @@ def run(request: SegmentPoints, report: Report) -> PolygonsWritten:
     of the object's first point.
 
     Raises:
-        PromptError: no points, or none on the raster. RasterError and its kinds. OutputError.
+        PromptError: no points, or none on the raster. RequestError: no such CRS. RasterError and its kinds. OutputError.
     """
     started = time.monotonic()
     inputs = [request.path, request.points_path]
@@ -68,8 +70,10 @@ def run(request: SegmentPoints, report: Report) -> PolygonsWritten:
     objects = _objects(points, raster)
     shapes: dict[int, BaseGeometry] = {}
     for done, (number, prompts) in enumerate(sorted(objects.items())):
-        report.progress(0.95 * done / len(objects), "Segmenting", f"{done} of {len(objects)} objects")
-        shape = _segment(prompts, raster, request)
+        part = Part(report, 0.95 * done / len(objects), 0.95 * (done + 1) / len(objects))
+        told = telling(part, "Segmenting", f"{done} of {len(objects)} objects")
+        told(0.0)
+        shape = _segment(prompts, raster, request, told)
         if not shape.is_empty:
             shapes[number] = shape
     report.progress(0.95, "Writing polygons")
@@ -101,12 +105,15 @@ def _objects(points: Points, raster: RasterDescription) -> dict[int, list[PixelP
     if raster.crs:
         if not points.crs:
             raise PromptError("The points have no coordinate reference system.", "Set the layer's CRS and save it again.")
-        xs, ys = transform_points(parse_crs(points.crs), parse_crs(raster.crs), xs, ys)
+        xs, ys = _transformed(parse_crs(points.crs), parse_crs(raster.crs), xs, ys)
     to_pixel = ~Affine(*raster.transform)
     objects: dict[int, list[PixelPoint]] = defaultdict(list)
     on_raster = False
     for point, x, y in zip(points.prompts, xs, ys):
         column, row = to_pixel @ (x, y)
+        if not (isfinite(column) and isfinite(row)):
+            objects[point.object_id]  # without this point, and perhaps without any
+            continue
         objects[point.object_id].append(PixelPoint(column, row, point.positive))
         on_raster |= 0 <= column < raster.width and 0 <= row < raster.height
     if not on_raster:
@@ -117,14 +124,30 @@ def _objects(points: Points, raster: RasterDescription) -> dict[int, list[PixelP
     return dict(objects)
 
 
-def _segment(points: list[PixelPoint], raster: RasterDescription, request: SegmentPoints) -> BaseGeometry:
+def _transformed(source: CRS, target: CRS, xs: list[float], ys: list[float]) -> tuple[list[float], list[float]]:
+    """The points in another CRS, infinite where they have no place there: PROJ refuses all for one."""
+    try:
+        moved = transform_points(source, target, xs, ys)
+        return list(moved[0]), list(moved[1])
+    except GDAL_ERRORS:
+        if len(xs) == 1:
+            return [inf], [inf]
+    halves = [_transformed(source, target, xs[part], ys[part]) for part in (np.s_[: len(xs) // 2], np.s_[len(xs) // 2 :])]
+    return halves[0][0] + halves[1][0], halves[0][1] + halves[1][1]
+
+
+def _segment(
+    points: list[PixelPoint], raster: RasterDescription, request: SegmentPoints, told: Callable[[float], None]
+) -> BaseGeometry:
     """The object's polygon in the raster's CRS; empty where no positive point lies on data."""
+    if not any(point.positive for point in points):
+        return _nothing()
     affine = Affine(*raster.transform)
     object_px = _object_px(request.object_size_m, raster)
     window = _window(points, object_px)
     to_map = window.affine(affine)
     rgb, valid = render(request.path, request.display or raster.display, _extent(window, to_map, raster.crs),
-                        window.view_px, window.view_px)  # fmt: skip
+                        window.view_px, window.view_px, told)  # fmt: skip
     shrink = window.side / window.view_px
     clicks = []
     for point in points:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -31,7 +32,8 @@ MODES = {"head": "the head alone", "last-blocks": "the head and the encoder's la
 
 
 def run(request: TrainSegmentation, report: Report) -> ModelTrained:
-    """Train and write the model. When it is cancelled after the first validation, the best model so far is kept.
+    """Train and write the model. When it is cancelled after the first validation, or its loss is no number any more, the
+    best model so far is kept.
 
     Raises:
         LabelError: labels that cannot be used. RequestError: settings that make no sense. RasterError and its kinds,
@@ -63,10 +65,19 @@ def run(request: TrainSegmentation, report: Report) -> ModelTrained:
             crops += [] if crop is None else [crop]
         check_pixels(crops, labels)
         tuning = FineTuning(segmenter, tiles, crops, settings, device)
-        stopped = _drive(tuning, report)
+        stopped = _drive(tuning.run(), tuning, report)
         if stopped == "cancelled" and tuning.best_step == 0:
             raise Cancelled()
+        if tuning.diverged and tuning.best_step == 0:
+            raise RequestError(
+                f"The loss was no number any more after {tuning.step} steps, before there was a model to keep.",
+                f"Choose a lower learning rate than {request.learning_rate:g}.",
+            )
         tuning.restore_best()
+        if stopped == "finished":
+            stopped = _drive(tuning.judge_kept(), tuning, report)
+    if tuning.diverged and stopped == "finished":
+        stopped = "diverged"
     segmenter.card = _card(tuning, request, labels, blocks, crops)
     card = save_segmenter(segmenter, path)
     return ModelTrained(
@@ -106,11 +117,11 @@ def _settings(request: TrainSegmentation) -> FineTuneSettings:
 
 
 # -- progress --------------------------------------------------------------------------------------------------------
-def _drive(tuning: FineTuning, report: Report) -> str:
-    """Run to the end or until cancelled: "finished" or "cancelled"."""
+def _drive(moments: Iterator[Moment], tuning: FineTuning, report: Report) -> str:
+    """Go to the end or until cancelled: "finished" or "cancelled"."""
     clock = Clock()
     try:
-        for moment in tuning.run():
+        for moment in moments:
             points = []
             if moment.loss is not None:
                 points.append(Series("loss", moment.done, moment.loss))
@@ -124,7 +135,8 @@ def _drive(tuning: FineTuning, report: Report) -> str:
 
 def _fraction(moment: Moment) -> float:
     share = moment.done / moment.total
-    return 0.03 + 0.3 * share if moment.stage == "Encoding crops" else 0.33 + 0.65 * share
+    start, stop = {"Encoding crops": (0.03, 0.33), "Judging the kept model": (0.95, 1.0)}.get(moment.stage, (0.33, 0.95))
+    return start * (1 - share) + stop * share
 
 
 @dataclass
@@ -213,8 +225,15 @@ def _notes(
         f"Trained: {MODES[request.tune]}, {tuning.step} of {request.steps} steps, batch {tuning.batch}, "
         f"rate {request.learning_rate:g}, seed {request.seed}; the weights are those of step {tuning.best_step}.",
     ]
+    if tuning.diverged:
+        notes.append(f"Training stopped after step {tuning.step}: the loss was no number any more. Try a lower rate.")
     held = int(blocks.held_out.sum())
-    if held:
+    if held and tuning.judged < tuning.held_out:
+        notes.append(
+            f"Accuracy: on {tuning.judged} of the {tuning.held_out} crops with held-out labels (seed {request.seed}), since "
+            "training was stopped; it is of this scene, other places and dates may differ."
+        )
+    elif held:
         notes.append(
             f"Accuracy: on {held} of {len(blocks.held_out)} labelled blocks of {blocks.side_px} px that were held out "
             f"whole (seed {request.seed}); it is of this scene, other places and dates may differ."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +15,10 @@ from .interface import Encoder
 from .skysense import model as skysense_model
 from .weights import load_weights
 
-# Beside the folder `backend`, in the repository as in the plugin's zip.
-BUNDLED = Path(__file__).resolve().parents[3] / "resources" / "models"
+FOLDER_VARIABLE = "SKYSENSE_MODELS"  # names a folder of weights that comes before the bundled ones
+HERE = Path(__file__).resolve()
+# Beside the folder `backend`, in the repository as in the plugin's zip; in a wheel beside the code.
+BUNDLED = (HERE.parents[3] / "resources/models", HERE.parents[1] / "bundled/models")
 
 
 @dataclass(frozen=True)
@@ -49,8 +52,13 @@ ENCODERS: dict[str, EncoderEntry] = {
 
 def bundled_weights(key: str) -> Path | None:
     """The encoder's weights file, None where it is missing."""
-    path = BUNDLED / entry(key).weights
-    return path if path.is_file() else None
+    name = entry(key).weights
+    return next((folder / name for folder in _folders() if (folder / name).is_file()), None)
+
+
+def _folders() -> list[Path]:
+    named = os.environ.get(FOLDER_VARIABLE)
+    return [*([Path(named).expanduser()] if named else []), *BUNDLED]
 
 
 def load_encoder(
@@ -84,8 +92,8 @@ def load_encoder(
         path = weights or bundled_weights(key)
         if path is None:
             raise ModelError(
-                f"The weights of {chosen.label} are not there: expected {BUNDLED / chosen.weights}.",
-                "Install the plugin again, or name a weights file.",
+                f"The weights of {chosen.label} are not there: expected {_folders()[0] / chosen.weights}.",
+                f"Install the plugin again, or set {FOLDER_VARIABLE} to the folder that holds the file.",
             )
         digest = load_weights(model, path)
     return skysense_model.with_digest(model, digest).to(device).eval()

@@ -16,6 +16,7 @@ from .sensors import SENSORS, Sensor
 
 BYTE_SCALE = 1.0 / 255.0
 S2_SCALE = 1e-4
+BRIGHTEST_POWER = 10.0  # of 98 % of a radar image; calibrated backscatter stays far below
 # Products of processing baseline 04.00 and later, in use since 2022-01-25, store reflectance + 0.1 (ESA).
 S2_OFFSET_SINCE = "2022-01-25"
 S2_OFFSET = -0.1
@@ -55,7 +56,7 @@ def guess(facts: RasterFacts) -> Guess:
     bands: tuple[BandIndex, ...] = ()
     scaling = Scaling()
     if sensor is not None:
-        bands, band_reason = guess_bands(sensor, facts.labels)
+        bands, band_reason = guess_bands(sensor, facts.labels, facts.name, facts.tags)
         scaling, scaling_reason = guess_scaling(sensor, facts, day)
         reasons += [band_reason, scaling_reason]
     return Guess(sensor, bands, scaling, day, (*reasons, day_reason))
@@ -69,23 +70,30 @@ _NAMED = (
     ("hr", re.compile(r"(?<![A-Za-z0-9])(NAIP|HR|ORTHO\w*|SPOT[67]|PLEIADES|WORLDVIEW\d?)(?![A-Za-z0-9])", re.IGNORECASE)),
 )
 HR_LARGEST_GSD_M = 8.0
+FEWEST_WAVELENGTHS = 3  # that tell a sensor
+MOST_BANDS_OF_A_SENSOR = 20  # more are a spectrometer's
 
 
 def guess_sensor(facts: RasterFacts) -> tuple[str | None, str]:
     """The sensor's key, or None, and why."""
-    found = {key: len(_match_labels(SENSORS[key], facts.labels)) for key in SENSORS}
+    mission = _landsat_mission(facts.name, facts.tags)
+    found = {key: len(_match_labels(SENSORS[key], facts.labels, mission)) for key in SENSORS}
     count = len(facts.labels)
     if found["s1"] and found["s1"] >= count / 2:
         return "s1", "Sentinel-1: the bands are called VV or VH."
     for key, pattern in _NAMED:
         hit = pattern.search(facts.name)
-        if hit and (found[key] or key in ("hr", "s2", "s1") or count <= 2) and _plausible(key, count):
+        named = found[key] or key in ("hr", "s2", "s1") or count <= 2 or _numbered(facts.labels)
+        if hit and named and _plausible(key, count):
             return key, f"{SENSORS[key].label}: the name says {hit.group(1)}."
     swir = any(_plain(label).startswith("swir") for label in facts.labels)
     if found["landsat"] >= 3 and swir and not _only_s2(facts.labels):
         return "landsat", "Landsat: the bands are named blue to SWIR."
     if found["s2"] >= 5 or (found["s2"] and _only_s2(facts.labels)):
         return "s2", "Sentinel-2: the bands are named like its own."
+    by_wavelength = _sensor_by_wavelength(facts)
+    if by_wavelength is not None:
+        return by_wavelength, f"{SENSORS[by_wavelength].label}: the bands have its wavelengths."
     if count <= 5 and (facts.gsd_m is None or facts.gsd_m <= HR_LARGEST_GSD_M):
         return "hr", "High-resolution optical: few bands of fine pixels."
     if count == 2 and facts.high < 30:
@@ -99,6 +107,20 @@ def guess_sensor(facts: RasterFacts) -> tuple[str | None, str]:
 
 def _plausible(key: str, count: int) -> bool:
     return key != "s1" or count <= 4
+
+
+def _sensor_by_wavelength(facts: RasterFacts) -> str | None:
+    """Of few and coarse bands whose wavelengths are told: the sensor that has most of them, and nearest."""
+    waves = [wavelength_nm(label) for label in facts.labels]
+    coarse = facts.gsd_m is not None and facts.gsd_m > HR_LARGEST_GSD_M
+    if not coarse or len(waves) > MOST_BANDS_OF_A_SENSOR:
+        return None
+    fits = []
+    for key in ("s2", "landsat"):
+        apart = [distance for _, distance in _match_wavelengths(SENSORS[key], facts.labels).values()]
+        fits.append((len(apart), -sum(apart), key))
+    most, _, key = max(fits)
+    return key if most >= FEWEST_WAVELENGTHS else None
 
 
 def _only_s2(labels: Sequence[str]) -> bool:
@@ -128,14 +150,29 @@ _ALIASES: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "s1": {"VV": ("vv", "vvdb", "sigma0vv", "gamma0vv"), "VH": ("vh", "vhdb", "sigma0vh", "gamma0vh")},
     "landsat": {
-        "blue": ("blue", "srb2", "b2"),
-        "green": ("green", "srb3", "b3"),
-        "red": ("red", "srb4", "b4"),
-        "nir": ("nir", "nir08", "srb5", "b5"),
-        "swir1": ("swir1", "swir16", "srb6", "b6"),
-        "swir2": ("swir2", "swir22", "srb7", "b7"),
+        "blue": ("blue",),
+        "green": ("green",),
+        "red": ("red",),
+        "nir": ("nir", "nir08"),
+        "swir1": ("swir1", "swir16"),
+        "swir2": ("swir2", "swir22"),
     },
 }
+# Landsat's numbers depend on the mission (USGS, band designations): TM and ETM+ begin with blue, OLI with coastal blue.
+_LANDSAT_NUMBERS: dict[str, dict[str, int]] = {
+    "4-7": {"blue": 1, "green": 2, "red": 3, "nir": 4, "swir1": 5, "swir2": 7},
+    "8-9": {"blue": 2, "green": 3, "red": 4, "nir": 5, "swir1": 6, "swir2": 7},
+}
+_LANDSAT_NAME = re.compile(
+    r"(?<![A-Za-z0-9])(?:L[COTEM]0?(?P<short>[4-9])|LANDSAT[ _-]?(?P<long>[4-9])(?!\d))", re.IGNORECASE
+)
+_TM_WAVELENGTHS_NM = {"blue": 485.0, "green": 560.0, "red": 660.0, "nir": 830.0, "swir1": 1650.0, "swir2": 2215.0}
+_WAVELENGTH = re.compile(
+    r"(?P<number>\d+(?:\.\d+)?)\s*(?:(?P<nano>nm|nanomet(?:er|re)s?)|(?:um|µm|μm|microns?|micromet(?:er|re)s?))(?![a-z])",
+    re.IGNORECASE,
+)
+WAVELENGTH_TOLERANCE_NM = 25.0
+_BAND_IN_NAME = re.compile(r"(?<![A-Za-z0-9])(B\d{1,2}A?|VV|VH)(?![A-Za-z0-9])", re.IGNORECASE)
 # Files without band names are taken in the order of the products.
 _S2_13 = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12")
 _ORDERS: dict[tuple[str, int], tuple[str, ...]] = {
@@ -151,35 +188,118 @@ _ORDERS: dict[tuple[str, int], tuple[str, ...]] = {
     ("hr", 3): ("R", "G", "B"),
     ("hr", 4): ("R", "G", "B", "N"),
 }
+_LANDSAT_TM_7 = ("blue", "green", "red", "nir", "swir1", "thermal", "swir2")
 
 
-def guess_bands(sensor: str, labels: Sequence[str]) -> tuple[tuple[BandIndex, ...], str]:
-    """Which bands of the file hold which bands of the sensor, and why."""
-    names = SENSORS[sensor].band_names
-    matched = _match_labels(SENSORS[sensor], labels)
-    if matched and (sensor != "hr" or len(matched) >= 2):
-        bands = tuple(BandIndex(name, matched[name]) for name in names if name in matched)
-        return bands, f"Bands by their names: {_listing(bands)}."
-    if sensor == "hr" and sum(_plain(label) != "alpha" for label in labels) in (1, 2):
-        return tuple(BandIndex(name, 1) for name in ("R", "G", "B")), "One band: the encoder sees it as grey."
+def guess_bands(
+    sensor: str, labels: Sequence[str], name: str = "", tags: Mapping[str, str] | None = None
+) -> tuple[tuple[BandIndex, ...], str]:
+    """Which bands of the file hold which bands of the sensor, and why.
+
+    Args:
+        sensor: a key of SENSORS.
+        labels: of each band.
+        name: of the file: tells the band of a file that has only one, and the mission of a Landsat.
+        tags: of the file.
+    """
+    mission = _landsat_mission(name, tags or {})
+    named = _match_labels(SENSORS[sensor], labels, mission)
+    if sensor == "hr" and len(named) < 2:
+        named = {}
+    measured = {band: index for band, (index, _) in _match_wavelengths(SENSORS[sensor], labels).items()}
+    measured = {band: index for band, index in measured.items() if band not in named and index not in named.values()}
+    if named or measured:
+        how = " and ".join(word for word, found in (("names", named), ("wavelengths", measured)) if found)
+        bands = _in_order(sensor, {**named, **measured})
+        return bands, f"Bands by their {how}: {_listing(bands)}."
+    code = _BAND_IN_NAME.search(name) if len(labels) == 1 else None
     count = len(labels)
+    if sensor == "landsat" and mission is None and (code or _numbered(labels) or count == 7):
+        return (), (
+            "B1 to B7 are other bands on Landsat 4 to 7 than on 8 and 9, and neither the name nor the tags tell the "
+            "mission: choose the bands."
+        )
+    if code and sensor != "hr":
+        bands = _in_order(sensor, _match_labels(SENSORS[sensor], [code.group(1)], mission))
+        said = f"The name says {code.group(1)}"
+        return bands, f"{said}: {_listing(bands)}." if bands else f"{said}, which no encoder reads: choose the bands."
+    if sensor == "hr" and sum(_plain(label) != "alpha" for label in labels) in (1, 2):
+        return tuple(BandIndex(band, 1) for band in ("R", "G", "B")), "One band: the encoder sees it as grey."
     if sensor == "hr" and count >= 4 and _plain(labels[3]) == "alpha":
         count = 3
     order = _ORDERS.get((sensor, count)) or _ORDERS.get((sensor, max(1, min(count, 4))), ())
-    bands = tuple(BandIndex(name, i) for i, name in enumerate(order[:count], start=1) if name in names)
-    bands = tuple(sorted(bands, key=lambda band: names.index(band.band)))
+    if sensor == "landsat" and count == 7 and mission == "4-7":
+        order = _LANDSAT_TM_7
+    bands = _in_order(sensor, {band: index for index, band in enumerate(order[:count], start=1)})
+    if not bands:
+        return (), "Neither names nor wavelengths tell the bands: choose them."
     return bands, f"The bands have no names: taken in the usual order, {_listing(bands)}."
 
 
-def _match_labels(sensor: Sensor, labels: Sequence[str]) -> dict[str, int]:
+def wavelength_nm(text: str) -> float | None:
+    """"Band 1 (492.4 Nanometers)" -> 492.4, "0.665 µm" -> 665.0; None where no wavelength is told."""
+    found = _WAVELENGTH.search(text)
+    if found is None:
+        return None
+    return float(found["number"]) * (1.0 if found["nano"] else 1000.0)
+
+
+def _in_order(sensor: str, found: Mapping[str, int]) -> tuple[BandIndex, ...]:
+    """As the encoders expect them, without what is no band of the sensor."""
+    return tuple(BandIndex(band, found[band]) for band in SENSORS[sensor].band_names if band in found)
+
+
+def _match_labels(sensor: Sensor, labels: Sequence[str], mission: str | None) -> dict[str, int]:
     """Band name -> 1-based index of the first band of the file that is called so."""
     matched: dict[str, int] = {}
     for name, aliases in _ALIASES[sensor.key].items():
+        if sensor.key == "landsat" and mission is not None:
+            number = _LANDSAT_NUMBERS[mission][name]
+            aliases = (*aliases, *(f"{prefix}b{zero}{number}" for prefix in ("", "sr") for zero in ("", "0")))
         for index, label in enumerate(labels, start=1):
             if _plain(label) in aliases:
                 matched[name] = index
                 break
     return matched
+
+
+def _match_wavelengths(sensor: Sensor, labels: Sequence[str]) -> dict[str, tuple[int, float]]:
+    """Band name -> 1-based index of the file's band next to it in wavelength, and how many nm apart.
+
+    A band of the file that lies nearer to another band of the sensor is not taken twice.
+    """
+    nearest: dict[int, tuple[float, str]] = {}  # what each band of the file is next to
+    for index, label in enumerate(labels, start=1):
+        wave = wavelength_nm(label)
+        if wave is not None and sensor.kind == "optical":
+            nearest[index] = min((_nm_apart(sensor, band.name, wave), band.name) for band in sensor.bands)
+    matched: dict[str, tuple[int, float]] = {}
+    for index, (distance, name) in nearest.items():
+        if distance <= WAVELENGTH_TOLERANCE_NM and (name not in matched or distance < matched[name][1]):
+            matched[name] = (index, distance)
+    return matched
+
+
+def _nm_apart(sensor: Sensor, name: str, wave: float) -> float:
+    centres = [sensor.band(name).wavelength_nm]
+    if sensor.key == "landsat":
+        centres.append(_TM_WAVELENGTHS_NM[name])
+    return min(abs(wave - centre) for centre in centres if centre is not None)
+
+
+def _landsat_mission(name: str, tags: Mapping[str, str]) -> str | None:
+    """Whose numbers a Landsat's bands have, "4-7" or "8-9", by its tags, else by its name."""
+    spacecraft = next((value for key, value in tags.items() if key.upper() == "SPACECRAFT_ID"), "")
+    for text in (spacecraft, name):
+        found = _LANDSAT_NAME.search(text)
+        if found:
+            return "4-7" if int(found["short"] or found["long"]) <= 7 else "8-9"
+    return None
+
+
+def _numbered(labels: Sequence[str]) -> bool:
+    """Whether bands are called B1, SR_B1 and so on."""
+    return any(re.fullmatch(r"(sr)?b0?[1-7]", _plain(label)) for label in labels)
 
 
 def _plain(label: str) -> str:
@@ -239,6 +359,11 @@ def _radar_scaling(facts: RasterFacts) -> tuple[Scaling, str]:
         return Scaling(), "Values are decibel."
     if facts.dtype == "uint8":
         return Scaling(30.0 / 255.0, -30.0), "8-bit values: taken as -30 to 0 decibel."
+    if facts.high > BRIGHTEST_POWER:
+        return Scaling(decibel=True), (
+            f"Values up to {facts.high:g} are no backscatter power but probably amplitudes without calibration: calibrate "
+            "the image to sigma0 or gamma0, or correct the scaling."
+        )
     return Scaling(decibel=True), "Values are linear power."
 
 

@@ -284,7 +284,7 @@ class TrainSegmentation:  # -> ModelTrained
     """Fine-tune on polygons of classes over a scene."""
 
     scene: SceneSource
-    labels_path: str  # any vector file that OGR reads
+    labels_path: str  # GeoPackage, GeoJSON, Shapefile or FlatGeobuf
     labels_layer: str | None
     class_field: str
     model_path: str  # .safetensors to write
@@ -306,7 +306,7 @@ class ModelTrained:
     steps: int  # done; fewer than asked for when cancelled or converged
     batch: int  # at the end
     best_step: int
-    stopped: str  # "finished" or "cancelled"
+    stopped: str  # "finished", "cancelled", or "diverged" when the loss was no number any more
     seconds: float
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
 
 from skysense.errors import PromptError
+from skysense.scene.open_vector import check_vector
 from skysense.scene.vector import text_of
 
 AGAINST = {"0", "false", "no", "n", "negative", "-1", "-"}
@@ -50,15 +51,16 @@ def read_points(path: str, layer: str | None = None, object_field: str = "", pos
     """Read every point that has a place.
 
     Args:
-        path: any vector file that OGR reads.
+        path: a vector file, see `open_vector`.
         layer: of the file; None: its first.
         object_field: whole numbers; points of the same number prompt one object. "": each point its own object,
             numbered by its feature id.
         positive_field: 0, false, no or negative for points against the object. "": all for it.
 
     Raises:
-        PromptError: unreadable, not points, a field that is missing or holds no number.
+        PromptError: no such file, of another format, unreadable, not points, a field that is missing or holds no number.
     """
+    check_vector(path, PromptError)
     try:
         meta, ids, geometry, values = pyogrio.raw.read(path, layer=layer, return_fids=True)
     except (DataSourceError, DataLayerError) as error:

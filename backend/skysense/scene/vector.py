@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +14,15 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from shapely.geometry.base import BaseGeometry
 
 from skysense.errors import LabelError, OutputError
-from skysense.scene.write import check_target, partial_folder, sync
+from skysense.scene.open_vector import check_vector
+from skysense.scene.write import OutputSet, cannot_write, check_target, sync, working_folder
 
 Column = NDArray[np.generic]
 
 
 def write_polygons(
     path: str, layer: str, shapes: Sequence[BaseGeometry], fields: Mapping[str, Sequence[object] | Column], crs: str,
-    inputs: Sequence[str] = (),
+    inputs: Sequence[str] = (), together: OutputSet | None = None,
 ) -> None:  # fmt: skip
     """Write a GeoPackage with one layer of multipolygons, whole or not at all.
 
@@ -32,6 +33,7 @@ def write_polygons(
         fields: a column per field, as long as the shapes; None and what is masked become NULL.
         crs: "" where there is none.
         inputs: files that the output must not overwrite.
+        together: the set that the file appears with; None: alone.
 
     Raises:
         OutputError: it cannot be written, or the file holds other layers, which would be lost.
@@ -41,9 +43,11 @@ def write_polygons(
     _check_others(target, layer)
     multi = [shapely.multipolygons([shape]) if shape.geom_type == "Polygon" else shape for shape in shapes]
     columns = [_column(values) for values in fields.values()]
-    try:
-        with partial_folder(target) as folder:
-            draft = Path(folder) / "draft.gpkg"
+    with nullcontext(together) if together is not None else OutputSet() as outputs:
+        folder = working_folder(target)
+        draft = Path(folder.name) / "draft.gpkg"
+        outputs.take(folder, [(draft, target)])
+        try:
             pyogrio.raw.write(
                 draft,
                 shapely.to_wkb(np.array(multi, dtype=object)),
@@ -57,10 +61,8 @@ def write_polygons(
                 crs=crs or None,
             )
             sync(draft)
-            os.replace(draft, target)
-    except (DataSourceError, DataLayerError, OSError, ValueError) as error:
-        text = str(error).splitlines()[0].rstrip(".")
-        raise OutputError(f"{target.name} cannot be written: {text}.", "Check free space and rights of the folder.") from error
+        except (DataSourceError, DataLayerError, OSError, ValueError) as error:
+            raise cannot_write(target, error) from error
 
 
 def _check_others(target: Path, layer: str) -> None:
@@ -99,8 +101,9 @@ def read_polygons(
     """Polygons of a layer, its fields, and its CRS ("" where there is none).
 
     Raises:
-        LabelError: unreadable, or no polygons in it.
+        LabelError: no such file, of another format, unreadable, or no polygons in it.
     """
+    check_vector(path, LabelError)
     try:
         meta, _, geometry, values = pyogrio.raw.read(path, layer=layer)
     except (DataSourceError, DataLayerError) as error:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import gc
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite, nan
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from skysense.errors import DeviceError
+from skysense.errors import DeviceError, ran_out_of_memory
 from skysense.objectives.supervised import IGNORE, area_cross_entropy, class_areas
 from skysense.training.checkpoint import own_state
 from skysense.training.metrics import Confusion
@@ -51,6 +52,9 @@ class FineTuning:
     Attributes:
         best_step: steps done when the kept weights were taken; 0 before the first validation.
         confusion: of the kept weights on the held-out pixels.
+        judged: of how many held-out crops the confusion is.
+        held_out: how many crops hold held-out pixels.
+        diverged: whether the run ended because the loss was no number any more.
         step: steps done.
         batch: crops a step, less than asked for after memory ran out.
     """
@@ -66,13 +70,16 @@ class FineTuning:
         self.segmenter, self.settings, self.device = segmenter.to(device), settings, device
         self._reader, self._crops = reader, list(crops)
         self._held_out = [crop for crop in crops if (crop.held_out != IGNORE).any()]
+        self._kept: dict[int, dict[str, Tensor]] = {}  # features of each crop while the encoder is frozen
+        self.held_out, self.judged, self.diverged = len(self._held_out), 0, False
         self._best: dict[str, Tensor] = {}
         self.best_step, self.step, self.batch = 0, 0, settings.batch
         self.confusion: Confusion | None = None
         choose_trainable(segmenter, settings.tune)
 
     def run(self) -> Iterator[Moment]:
-        """Encode, then learn; validate now and then and keep the best.
+        """Encode, then learn; validate now and then and keep the best. An encoder that learns is judged by some of the
+        held-out crops: `judge_kept` takes them all.
 
         Raises:
             DeviceError: not even one crop fits into memory.
@@ -92,7 +99,8 @@ class FineTuning:
         data: FeatureCrops | PixelCrops = PixelCrops(self._reader, self._crops)
         if frozen:
             data = FeatureCrops(features, self._crops, settings.window_cells)
-        kept = dict(zip(map(id, self._crops), features)) if frozen else {}
+        self._kept = dict(zip(map(id, self._crops), features)) if frozen else {}
+        judges = self._held_out if frozen else choose_judges(self._held_out, JUDGED_CROPS, settings.seed)
         chances, weights = balance(class_pixels(self._crops, len(segmenter.classes)))
         optimizer = self._optimizer()
         every = max(1, settings.steps // settings.validations)
@@ -101,11 +109,17 @@ class FineTuning:
             for group in optimizer.param_groups:
                 group["lr"] = share * group["full_rate"]
             loss = yield from self._learn(data, optimizer, chances, weights.to(self.device), generator)
+            if not isfinite(loss):
+                self.diverged = True
+                return
             self.step = step + 1
             yield Moment("Training", self.step, settings.steps, self.batch, loss=loss)
             if self.step % every == 0 or self.step == settings.steps:
-                confusion = yield from self._validate(kept)
-                self._keep_if_best(confusion)
+                confusion = Confusion.of(len(segmenter.classes))
+                for crop in judges:
+                    self._judge(crop, confusion)
+                    yield Moment("Validating", self.step, settings.steps, self.batch)
+                self._keep_if_best(confusion, len(judges))
                 yield Moment("Training", self.step, settings.steps, self.batch, mean_iou=confusion.mean_iou())
 
     def restore_best(self) -> None:
@@ -114,6 +128,16 @@ class FineTuning:
         with torch.no_grad():
             for name, values in self._best.items():
                 state[name].copy_(values)
+
+    def judge_kept(self) -> Iterator[Moment]:
+        """Judge the kept weights by all held-out crops, where only some have judged them. After `restore_best`."""
+        if self.judged == self.held_out:
+            return
+        confusion = Confusion.of(len(self.segmenter.classes))
+        for done, crop in enumerate(self._held_out, start=1):
+            self._judge(crop, confusion)
+            yield Moment("Judging the kept model", done, self.held_out, self.batch)
+        self.confusion, self.judged = confusion, self.held_out
 
     # -- one step ----------------------------------------------------------------------------------------------------
     def _learn(
@@ -147,7 +171,7 @@ class FineTuning:
         weights: Tensor,
         generator: np.random.Generator,
     ) -> Generator[Moment, None, float]:
-        """Gradients of the batch, then one step. Where crops go through the encoder on a CPU they go one by one, which
+        """Gradients of the batch, then one step; none and NaN where they are no numbers. Where crops go through the encoder on a CPU they go one by one, which
         costs no time there and leaves the run ready to stop; the gradients are those of the whole batch."""
         self.segmenter.train()
         optimizer.zero_grad(set_to_none=True)
@@ -163,7 +187,9 @@ class FineTuning:
         learning = [p for p in self.segmenter.parameters() if p.requires_grad]
         for gradient in (parameter.grad for parameter in learning if parameter.grad is not None):
             gradient.div_(max(area, 1e-6))
-        nn.utils.clip_grad_norm_(learning, self.settings.gradient_norm)
+        norm = nn.utils.clip_grad_norm_(learning, self.settings.gradient_norm)
+        if not isfinite(float(norm)):
+            return nan
         optimizer.step()
         return total / max(area, 1e-6)
 
@@ -191,28 +217,23 @@ class FineTuning:
         return torch.optim.AdamW(groups, lr=rate, weight_decay=self.settings.weight_decay)
 
     # -- validation --------------------------------------------------------------------------------------------------
-    def _validate(self, kept: dict[int, dict[str, Tensor]]) -> Generator[Moment, None, Confusion]:
-        """Confusion over the held-out pixels, from features with the context that applying gives them."""
+    def _judge(self, crop: Crop, confusion: Confusion) -> None:
+        """Add the crop's held-out pixels, predicted from features with the context that applying gives them."""
         self.segmenter.eval()
-        confusion = Confusion.of(len(self.segmenter.classes))
-        crops = self._held_out if kept else self._held_out[:JUDGED_CROPS]
-        for crop in crops:
-            features = kept[id(crop)] if kept else self._encode(crop)
-            maps = {name: level[None].to(self.device) for name, level in features.items()}
-            with torch.inference_mode():
-                logits = self.segmenter.classify(maps)
-                stride = crop.window.height // logits.shape[-2]
-                predicted = to_pixels(logits, stride, crop.held_out.shape)[0].argmax(dim=0)
-            confusion.add(crop.held_out, predicted.cpu().numpy())
-            yield Moment("Validating", self.step, self.settings.steps, self.batch)
-        return confusion
+        features = self._kept[id(crop)] if self._kept else self._encode(crop)
+        maps = {name: level[None].to(self.device) for name, level in features.items()}
+        with torch.inference_mode():
+            logits = self.segmenter.classify(maps)
+            stride = crop.window.height // logits.shape[-2]
+            predicted = to_pixels(logits, stride, crop.held_out.shape)[0].argmax(dim=0)
+        confusion.add(crop.held_out, predicted.cpu().numpy())
 
-    def _keep_if_best(self, confusion: Confusion) -> None:
+    def _keep_if_best(self, confusion: Confusion, judged: int) -> None:
         """Without held-out pixels the latest counts as best."""
         new, old = confusion.mean_iou(), None if self.confusion is None else self.confusion.mean_iou()
         if new is None or old is None or new > old:
             self._best = {name: tensor.detach().clone() for name, tensor in own_state(self.segmenter).items()}
-            self.best_step, self.confusion = self.step, confusion
+            self.best_step, self.confusion, self.judged = self.step, confusion, judged
 
     def _encode(self, crop: Crop) -> dict[str, Tensor]:
         try:
@@ -226,6 +247,27 @@ class FineTuning:
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
+
+
+def choose_judges(crops: Sequence[Crop], most: int, seed: int) -> list[Crop]:
+    """The crops that a learning encoder is judged by each time: classes take turns to draw one that holds them, so that
+    rare classes have a say and no corner of the scene speaks for all of it."""
+    if len(crops) <= most:
+        return list(crops)
+    generator = np.random.default_rng(seed)
+    present = [set(np.unique(crop.held_out).tolist()) - {IGNORE} for crop in crops]
+    queues = []
+    for index in sorted(set().union(*present)):
+        holding = [number for number, classes in enumerate(present) if index in classes]
+        queues.append([holding[i] for i in generator.permutation(len(holding))])
+    chosen: set[int] = set()
+    while len(chosen) < most:
+        for queue in queues:
+            while queue and queue[-1] in chosen:
+                queue.pop()
+            if queue and len(chosen) < most:
+                chosen.add(queue.pop())
+    return [crops[number] for number in sorted(chosen)]
 
 
 def choose_trainable(segmenter: Segmenter, tune: str) -> None:
@@ -263,14 +305,6 @@ def choose_crops(chances: NDArray[np.float64], count: int, generator: np.random.
     there = np.flatnonzero(chances.any(axis=1))
     classes = generator.choice(there, count)
     return [Sample(int(generator.choice(chances.shape[1], p=chances[index])), int(index)) for index in classes]
-
-
-def ran_out_of_memory(error: BaseException) -> bool:
-    """PyTorch has a class of its own for GPUs only; the CPU's allocator raises a plain RuntimeError."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error)
-    return any(words in text for words in ("out of memory", "can't allocate memory", "not enough memory"))
 
 
 def _no_memory(device: torch.device) -> DeviceError:

@@ -153,3 +153,15 @@ def test_the_shell_names_the_image_and_its_day(tmp_path, capsys):
     assert cli.main(arguments) == 0, capsys.readouterr().err
     _, _, _, values = pyogrio.raw.read(output, columns=["class", "source", "date"])
     assert [set(column) for column in values] == [{"roof"}, {"ortho_20240229"}, {"2024-02-29"}]
+
+
+@pytest.mark.parametrize("bad", [(10.0, 95.0), (float("inf"), 0.0)])
+def test_a_point_that_lies_nowhere_leaves_its_object_empty(tmp_path, bad):
+    with rasterio.open(IMAGE) as file:
+        x, y = rasterio.warp.transform(file.crs, "EPSG:4326", *([value] for value in file.xy(256, 256)))
+    shapes = [shapely.Point(x[0], y[0]), shapely.Point(bad), shapely.Point(x[0], y[0]), shapely.Point(bad)]
+    pyogrio.raw.write(tmp_path / "points.gpkg", shapely.to_wkb(np.array(shapes, dtype=object)), [np.array([1, 2, 3, 3])],
+                      ["house"], driver="GPKG", geometry_type="Point", crs="EPSG:4326")  # fmt: skip
+    request = SegmentPoints(str(IMAGE), str(tmp_path / "points.gpkg"), None, str(tmp_path / "o.gpkg"), object_field="house")
+    result = segment_points.run(request, SilentReport())
+    assert result.count == 2 and result.empty == (2,)

@@ -23,6 +23,7 @@ from skysense.jobs.report import SilentReport
 from skysense.jobs.scene_from_files import scene_from_files
 from skysense.models.catalog import bundled_weights, load_encoder
 from skysense.protocol.requests import ApplyModel, ListModels, ModelTrained, TrainSegmentation
+from skysense.training import fine_tune
 from skysense.training.checkpoint import load_segmenter, own_state, read_model_card
 
 DATA = Path(__file__).parents[2] / "data"
@@ -197,6 +198,34 @@ def test_a_cancelled_run_keeps_its_best_model(request_of) -> None:
     result = train_segmentation.run(request_of, Curves(stop_after=3))
     assert result.stopped == "cancelled" and result.best_step <= result.steps < 20
     assert result.card.mean_iou == load_segmenter(request_of.model_path).card.mean_iou is not None
+
+
+def test_the_card_of_a_learning_encoder_is_of_all_held_out_pixels(request_of, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(fine_tune, "JUDGED_CROPS", 1)
+    head = train_segmentation.run(replace(request_of, steps=1), SilentReport()).card
+    request = replace(request_of, steps=1, batch=1, tune="last-blocks")
+    report = Curves()
+    blocks = train_segmentation.run(request, report).card
+    assert sum(entry.pixels for entry in blocks.accuracy) == sum(entry.pixels for entry in head.accuracy)
+    assert any("held out whole" in note for note in blocks.notes) and report.fractions == sorted(report.fractions)
+    cancelled = train_segmentation.run(request, Curves(stop_after=1))
+    assert cancelled.stopped == "cancelled" and any("Accuracy: on 1 of the" in note for note in cancelled.card.notes)
+
+
+def test_a_loss_that_is_no_number_ends_the_run_and_the_best_model_is_kept(request_of, monkeypatch) -> None:
+    whole = fine_tune.area_cross_entropy
+    calls = []
+
+    def breaks(logits, areas, weights):
+        calls.append(1)
+        return whole(logits, areas, weights) * (float("nan") if len(calls) > 5 else 1.0)
+
+    monkeypatch.setattr(fine_tune, "area_cross_entropy", breaks)
+    result = train_segmentation.run(request_of, SilentReport())
+    assert (result.stopped, result.steps) == ("diverged", 5) and 0 < result.best_step <= 5
+    assert any("no number" in note for note in load_segmenter(request_of.model_path).card.notes)
+    with pytest.raises(RequestError, match="no number.*lower learning rate"):
+        train_segmentation.run(request_of, SilentReport())
 
 
 def test_a_run_cancelled_before_there_is_a_model_leaves_nothing(request_of, tmp_path) -> None:

@@ -55,8 +55,8 @@ def test_a_file_takes_the_place_of_the_bundled_one(tmp_path: Path) -> None:
 
 
 def test_missing_bundle_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(catalog, "BUNDLED", tmp_path)
-    with pytest.raises(ModelError, match="Install the plugin again"):
+    monkeypatch.setattr(catalog, "BUNDLED", (tmp_path,))
+    with pytest.raises(ModelError, match="Install the plugin again.*SKYSENSE_MODELS"):
         load_encoder()
 
 

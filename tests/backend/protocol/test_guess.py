@@ -2,7 +2,7 @@
 
 import pytest
 
-from skysense.protocol.guess import RasterFacts, guess, guess_date
+from skysense.protocol.guess import RasterFacts, guess, guess_bands, guess_date
 from skysense.protocol.scene_source import Scaling
 
 S2_CODES = ("B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B11", "B12")
@@ -78,6 +78,73 @@ def test_bands_without_names():
     assert bands_of(facts("rgba.tif", ("red", "green", "blue", "alpha"))) == {"R": 1, "G": 2, "B": 3}
 
 
+@pytest.mark.parametrize("name", ["LT05_035032_20110701.tif", "LE07_L2SP_035032_20110701_20200823_02_T1.tif", "LT50350322011182.tif"])
+@pytest.mark.parametrize("prefix", ["SR_B", "B"])
+def test_numbers_of_older_landsats_begin_with_blue(name, prefix):
+    given = facts(name, [f"{prefix}{number}" for number in (1, 2, 3, 4, 5, 7)], "uint16", gsd_m=30, low=7500, high=12000)
+    assert guess(given).sensor == "landsat"
+    assert bands_of(given) == {"blue": 1, "green": 2, "red": 3, "nir": 4, "swir1": 5, "swir2": 6}
+
+
+def test_numbers_of_newer_landsats_begin_with_coastal_blue():
+    labels = [f"SR_B{number}" for number in range(1, 8)]
+    newer = {"blue": 2, "green": 3, "red": 4, "nir": 5, "swir1": 6, "swir2": 7}
+    assert bands_of(facts("LC09_L2SP_035032_20230101.tif", labels, "uint16", gsd_m=30, high=12000)) == newer
+    tagged = facts("landsat_scene.tif", labels, "uint16", {"SPACECRAFT_ID": "LANDSAT_8"}, gsd_m=30, high=12000)
+    assert bands_of(tagged) == newer
+
+
+def test_numbers_of_an_unknown_landsat_are_asked_for():
+    given = facts("landsat_scene.tif", [f"SR_B{number}" for number in range(1, 8)], "uint16", gsd_m=30, high=12000)
+    assert guess(given).sensor == "landsat" and bands_of(given) == {}
+    assert "choose the bands" in guess(given).reasons[1]
+
+
+@pytest.mark.parametrize(
+    ("labels", "sensor", "bands"),
+    [
+        (("492 nm", "560 nm", "665 nm", "833 nm", "1610 nm"), "s2", {"B2": 1, "B3": 2, "B4": 3, "B8": 4, "B11": 5}),
+        (("Band 1 (664.6 Nanometers)", "Band 2 (559.8 Nanometers)", "Band 3 (492.4 Nanometers)", "Band 4 (864.7 Nanometers)"),
+         "s2", {"B2": 3, "B3": 2, "B4": 1, "B8A": 4}),
+        (("0.485 µm", "0.56 µm", "0.66 µm", "0.83 µm", "1.65 µm", "2.215 µm"), "landsat",
+         {"blue": 1, "green": 2, "red": 3, "nir": 4, "swir1": 5, "swir2": 6}),
+    ],
+)  # fmt: skip
+def test_wavelengths_tell_sensor_and_bands(labels, sensor, bands):
+    given = facts("stack.tif", labels, "uint16", gsd_m=20, high=3000)
+    assert guess(given).sensor == sensor and bands_of(given) == bands
+
+
+def test_wavelengths_of_a_fine_picture_and_of_a_spectrometer():
+    fine = facts("x.tif", ("440 nm", "475 nm", "560 nm", "668 nm", "717 nm"), "uint16", gsd_m=0.1, high=3000)
+    assert guess(fine).sensor == "hr" and bands_of(fine) == {"R": 4, "G": 3, "B": 2}
+    cube = [f"{wave} nm" for wave in range(400, 2500, 10)]
+    assert guess(facts("cube.tif", cube, "uint16", gsd_m=30, high=3000)).sensor is None
+    chosen = {band.band: cube[band.index - 1] for band in guess_bands("s2", cube)[0]}
+    assert len(chosen) == 10 and chosen["B4"] == "660 nm" and chosen["B12"] == "2200 nm"
+
+
+@pytest.mark.parametrize(
+    ("name", "bands"),
+    [
+        ("T33UUU_20170216T102101_B04.jp2", {"B4": 1}),
+        ("T33UUU_20170216T102101_B8A_20m.jp2", {"B8A": 1}),
+        ("T33UUU_20170216T102101_B09.jp2", {}),
+        ("LC08_L2SP_035032_20200101_20200823_02_T1_SR_B4.TIF", {"red": 1}),
+        ("LT05_L2SP_035032_20110701_20200823_02_T1_SR_B4.TIF", {"nir": 1}),
+        ("S1A_20170613_VH.tif", {"VH": 1}),
+        ("s1a-iw-grd-vv-20170613t165043.tiff", {"VV": 1}),
+    ],
+)
+def test_the_name_tells_the_band_of_a_file_with_one(name, bands):
+    assert bands_of(facts(name, ("gray",), "uint16", gsd_m=10, high=3000)) == bands
+
+
+def test_seven_bands_without_names_of_an_older_landsat():
+    bands, _ = guess_bands("landsat", ("",) * 7, "LT05_20110701.tif")
+    assert [band.index for band in bands] == [1, 2, 3, 4, 5, 7]
+
+
 def test_scaling_of_optical_products():
     s2 = {"labels": S2_CODES, "dtype": "uint16", "gsd_m": 10, "high": 4000.0}
     assert guess(facts("S2_20210101.tif", low=200, **s2)).scaling == Scaling(1e-4)
@@ -94,6 +161,11 @@ def test_scaling_of_radar():
     assert guess(facts(dtype="float32", low=-22, high=-5, **s1)).scaling == Scaling()
     assert guess(facts(dtype="int16", low=-2200, high=-500, **s1)).scaling == Scaling(0.01)
     assert guess(facts(dtype="float32", low=0.003, high=0.4, **s1)).scaling == Scaling(decibel=True)
+
+
+def test_amplitudes_of_radar_are_not_called_power():
+    given = facts("S1.tif", ("VV", "VH"), "uint16", gsd_m=10, low=40, high=900)
+    assert "calibrate" in guess(given).reasons[2] and "linear power" not in guess(given).reasons[2]
 
 
 def test_every_guess_has_a_reason():
