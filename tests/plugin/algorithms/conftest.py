@@ -45,13 +45,15 @@ def engine(qgis_app, tmp_path_factory):
     """One real engine for all tests of this folder, its logs in a folder of its own."""
     from skysense_qgis.client import client as client_module
     from skysense_qgis.client import logs
+    from skysense_qgis.client.clearing import wait_for_clearing
 
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(logs, "log_folder", lambda: folder)
         engine = client_module.Engine()
-        yield engine
-        engine.close()
+        wait_for_clearing(10)  # it looks for old logs there
+    yield engine
+    engine.close()
 
 
 @pytest.fixture
