@@ -73,9 +73,13 @@ def _add_jobs(commands: Any) -> None:
 
     segment = _job(commands, "segment", _segment, "one polygon per point of a point layer")
     segment.add_argument("raster", metavar="FILE", help="the image")
-    segment.add_argument("--points", required=True, help="point layer (any OGR file)")
-    segment.add_argument("--object-field", help="field that names the object of a point (default: one object a point)")
-    segment.add_argument("--positive-field", help="field that is 0 or false for points against the object")
+    segment.add_argument("--points", required=True, help="point layer (GeoPackage, GeoJSON, Shapefile, FlatGeobuf)")
+    segment.add_argument("--layer", help="its layer (default: the first)")
+    segment.add_argument(
+        "--object-field", default="", help="field that names the object of a point (default: one object a point)"
+    )
+    segment.add_argument("--positive-field", default="", help="field that is 0 or false for points against the object")
+    segment.add_argument("--class-field", default="", help="field with the object's class (default: the one called class)")
     segment.add_argument("--object-size", type=_number, metavar="METRES", help="typical diameter of the objects")
     segment.add_argument("--simplify", type=_number, default=1.0, metavar="PIXELS")
     segment.add_argument("--fill-holes", type=int, default=0, metavar="PIXELS")
@@ -87,12 +91,13 @@ def _add_jobs(commands: Any) -> None:
     change.add_argument("--before-dates", nargs="+", metavar="DATE", default=[])
     change.add_argument("--after-dates", nargs="+", metavar="DATE", default=[])
     change.add_argument("--sensor", help="sensor of all files (default: guessed)")
+    change.add_argument("--bands", metavar="BANDS", help='which band of the files is which: "R=1 G=2 B=3" (default: guessed)')
     _extent_arguments(change)
     change.add_argument("--score", required=True, help="change score to write (COG)")
     change.add_argument("--mask", help="changed or not to write (COG)")
     change.add_argument("--polygons", help="changed areas to write (GeoPackage)")
     change.add_argument(
-        "--method", default="auto", choices=("auto", "change-vector", "log-ratio", "deep-features"), help="default: auto"
+        "--method", default=r.CHANGE_METHODS[0], choices=r.CHANGE_METHODS, help=f"default: {r.CHANGE_METHODS[0]}"
     )
     change.add_argument("--threshold", type=_number, help="default: found by the method's rule")
     change.add_argument("--minimum-area", type=_number, default=0.0, metavar="SQUARE_METRES")
@@ -100,12 +105,12 @@ def _add_jobs(commands: Any) -> None:
 
     train = _job(commands, "train", _train, "fine-tune a segmentation on labelled polygons")
     _scene_arguments(train)
-    train.add_argument("--labels", required=True, help="polygon layer (any OGR file)")
+    train.add_argument("--labels", required=True, help="polygon layer (GeoPackage, GeoJSON, Shapefile, FlatGeobuf)")
     train.add_argument("--layer", help="its layer (default: the first)")
     train.add_argument("--class-field", required=True)
     train.add_argument("--model", required=True, help="model to write (.safetensors)")
     train.add_argument("--name", help="what the model is called (default: the file's name)")
-    train.add_argument("--tune", default="head", choices=("head", "last-blocks", "all"))
+    train.add_argument("--tune", default=r.TUNED_PARTS[0], choices=r.TUNED_PARTS)
     train.add_argument("--steps", type=int, default=300)
     train.add_argument("--batch", type=int, default=8)
     train.add_argument("--learning-rate", type=_number, default=1e-3)
@@ -157,6 +162,9 @@ def _scene_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="rasters of one place: any sensors, any dates")
     parser.add_argument("--dates", nargs="+", metavar="DATE", default=[], help="one a file, in order; - is guessed")
     parser.add_argument("--sensors", nargs="+", metavar="SENSOR", default=[], help="hr, s2, s1, landsat; - is guessed")
+    parser.add_argument(
+        "--bands", nargs="+", metavar="BANDS", default=[], help='one a file, like "R=1 G=2 B=3"; - is guessed'
+    )
     _extent_arguments(parser)
 
 
@@ -196,7 +204,7 @@ def _engine_arguments(parser: argparse.ArgumentParser) -> None:
 def _embed(options: argparse.Namespace) -> int:
     return _run(
         r.EmbedScene(
-            scene=_scene(options.files, options.dates, options.sensors, _extent(options)),
+            scene=_scene(options.files, options.dates, options.sensors, options.bands, _extent(options)),
             output_path=_absolute(options.output),
             picture_path=_absolute(options.picture) if options.picture else None,
             encoder=options.encoder,
@@ -207,17 +215,19 @@ def _embed(options: argparse.Namespace) -> int:
 
 
 def _segment(options: argparse.Namespace) -> int:
-    from skysense.scene.read_points import read_points
-
-    points, crs = read_points(_absolute(options.points), options.object_field, options.positive_field)
     description = _call(r.DescribeRaster(_absolute(options.raster)))
     return _run(
         r.SegmentPoints(
             path=description.path,
-            display=description.display,
-            points=points,
-            points_crs=crs,
+            points_path=_absolute(options.points),
+            points_layer=options.layer,
             output_path=_absolute(options.output),
+            object_field=options.object_field,
+            positive_field=options.positive_field,
+            class_field=options.class_field,
+            display=description.display,
+            name=Path(description.path).stem,
+            date=description.date,
             object_size_m=options.object_size,
             simplify_px=options.simplify,
             fill_holes_px=options.fill_holes,
@@ -226,12 +236,15 @@ def _segment(options: argparse.Namespace) -> int:
 
 
 def _change(options: argparse.Namespace) -> int:
-    sensors = [options.sensor or "-"]
-    extent = _extent(options)
+
+    def scene(files: Sequence[str], dates: Sequence[str]) -> SceneSource:
+        count = len(files)
+        return _scene(files, dates, [options.sensor or "-"] * count, [options.bands or "-"] * count, _extent(options))
+
     return _run(
         r.DetectChange(
-            before=_scene(options.before, options.before_dates, sensors * len(options.before), extent),
-            after=_scene(options.after, options.after_dates, sensors * len(options.after), extent),
+            before=scene(options.before, options.before_dates),
+            after=scene(options.after, options.after_dates),
             score_path=_absolute(options.score),
             mask_path=_absolute(options.mask) if options.mask else None,
             polygons_path=_absolute(options.polygons) if options.polygons else None,
@@ -247,7 +260,7 @@ def _change(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     trained = _call(
         r.TrainSegmentation(
-            scene=_scene(options.files, options.dates, options.sensors, _extent(options)),
+            scene=_scene(options.files, options.dates, options.sensors, options.bands, _extent(options)),
             labels_path=_absolute(options.labels),
             labels_layer=options.layer,
             class_field=options.class_field,
@@ -272,7 +285,7 @@ def _train(options: argparse.Namespace) -> int:
 def _apply(options: argparse.Namespace) -> int:
     return _run(
         r.ApplyModel(
-            scene=_scene(options.files, options.dates, options.sensors, _extent(options)),
+            scene=_scene(options.files, options.dates, options.sensors, options.bands, _extent(options)),
             model_path=_absolute(options.model),
             output_path=_absolute(options.output),
             confidence_path=_absolute(options.confidence) if options.confidence else None,
@@ -348,10 +361,12 @@ def _serve(options: argparse.Namespace) -> int:
 
 
 # -- scenes ----------------------------------------------------------------------------------------------------------
-def _scene(files: Sequence[str], dates: Sequence[str], sensors: Sequence[str], extent: Extent | None) -> SceneSource:
+def _scene(
+    files: Sequence[str], dates: Sequence[str], sensors: Sequence[str], bands: Sequence[str], extent: Extent | None
+) -> SceneSource:
     from skysense.jobs.scene_from_files import scene_from_files
 
-    return scene_from_files([_absolute(file) for file in files], dates, sensors, extent)
+    return scene_from_files([_absolute(file) for file in files], dates, sensors, extent, bands)
 
 
 def _extent(options: argparse.Namespace) -> Extent | None:

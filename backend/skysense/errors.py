@@ -19,6 +19,14 @@ SkySenseError
 from __future__ import annotations
 
 
+def ran_out_of_memory(error: BaseException) -> bool:
+    """PyTorch has a class of its own for GPUs only; the CPU's allocator raises a plain RuntimeError."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, RuntimeError) and any(word in str(error) for word in words)
+
+
 class SkySenseError(Exception):
     """What was expected and what came (`sentence`), and what to do (`remedy`)."""
 

@@ -20,6 +20,11 @@ class ApplyModelAlgorithm(SceneAlgorithm):
         "Classifies a whole scene by a model that you trained, tile by tile, so that the size does not matter. The "
         "confidence raster tells how sure the model is of each pixel."
     )
+    PARAMETER_HELP = {
+        "MODEL": "A .safetensors file that “Train a segmentation” or the panel wrote.",
+        "LAYERS": "Rasters of the same place, of the sensors that the model was trained on.",
+        "CONFIDENCE": "Probability of the class in per cent, 255 where there is no data.",
+    }
 
     def initAlgorithm(self, configuration=None) -> None:
         self.add_scene("LAYERS", "Layers of one place")
@@ -31,7 +36,7 @@ class ApplyModelAlgorithm(SceneAlgorithm):
 
     def request(self, parameters, context, feedback) -> ApplyModel:
         self.made = ApplyModel(
-            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(parameters, context)),
+            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(context)),
             model_path=self.parameterAsFile(parameters, "MODEL", context),
             output_path=self.output(parameters, "OUTPUT", context),
             confidence_path=self.output(parameters, "CONFIDENCE", context),

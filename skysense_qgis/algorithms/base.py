@@ -20,15 +20,17 @@ from qgis.core import (
     QgsProcessingParameterString,
     QgsProject,
 )
-from qgis.PyQt.QtCore import QCoreApplication
+from qgis.PyQt.QtCore import QCoreApplication, QUrl
 from qgis.PyQt.QtGui import QIcon
 
 from ..client.blocking import RequestFailed, run_request
-from ..client.client import Engine
+from ..client.client import WAITING, Engine
 from ..layers.sources import LayerError
 from ..paths import RESOURCES
 from ..protocol.requests import DescribeRaster, RasterDescription
 from ..settings import Settings
+from .clashes import clash_of
+from .parameter_help import help_of
 
 Finish = Callable[[QgsMapLayer, QgsProject], None]  # what a loaded result is given
 
@@ -39,6 +41,7 @@ class SkySenseAlgorithm(QgsProcessingAlgorithm):
     NAME = ""
     LABEL = ""
     HELP = ""
+    PARAMETER_HELP: dict[str, str] = {}
     TAGS: tuple[str, ...] = ()
     ICON = "skysense.svg"
 
@@ -77,6 +80,11 @@ class SkySenseAlgorithm(QgsProcessingAlgorithm):
     def shortHelpString(self) -> str:
         return self.tr(self.HELP)
 
+    def helpUrl(self) -> str:
+        url = QUrl.fromLocalFile(str(RESOURCES / "help" / "processing.html"))
+        url.setFragment(self.NAME)
+        return url.toString()
+
     def tags(self) -> list[str]:
         return list(self.TAGS)
 
@@ -91,14 +99,28 @@ class SkySenseAlgorithm(QgsProcessingAlgorithm):
         return not reason, reason
 
     def checkParameterValues(self, parameters, context) -> tuple[bool, str]:
-        """Also what QGIS checks in its dialog alone: whether the outputs' formats can be written."""
+        """Also what QGIS checks in its dialog alone, whether the outputs' formats can be written, and that no file is lost."""
         for definition in self.destinationParameterDefinitions():
             value = parameters.get(definition.name())
             if isinstance(value, str) and value:
                 fine, reason = definition.isSupportedOutputValue(value, context)
                 if not fine:
                     return False, reason
+                if value.startswith("ogr:"):
+                    return False, self.tr("{} is a file of its own, no layer of a database. Give the name of a file.").format(
+                        definition.description()
+                    )
+        reason = clash_of(self, parameters, context)
+        if reason:
+            return False, reason
         return super().checkParameterValues(parameters, context)
+
+    def prepareAlgorithm(self, parameters, context, feedback) -> bool:
+        """Models and tasks run without asking `checkParameterValues`: no file may be lost there either."""
+        reason = clash_of(self, parameters, context)
+        if reason:
+            raise QgsProcessingException(reason)
+        return True
 
     def processAlgorithm(self, parameters, context, feedback) -> dict:
         try:
@@ -118,6 +140,11 @@ class SkySenseAlgorithm(QgsProcessingAlgorithm):
         return {}
 
     # -- parameters that many have -----------------------------------------------------------------------------------
+    def addParameter(self, definition: QgsProcessingParameterDefinition, createOutput: bool = True) -> bool:
+        """As QGIS's, with the help of the parameter."""
+        definition.setHelp(self.tr(help_of(definition.name(), self.PARAMETER_HELP)))
+        return super().addParameter(definition, createOutput)
+
     def add_advanced(self, parameter: QgsProcessingParameterDefinition) -> None:
         parameter.setFlags(parameter.flags() | Qgis.ProcessingParameterFlag.Advanced)
         self.addParameter(parameter)
@@ -162,13 +189,15 @@ class _Quiet:
     """Takes a cancel from the job's feedback, and says nothing to it."""
 
     def __init__(self, feedback: QgsProcessingFeedback) -> None:
-        self.isCanceled = feedback.isCanceled
+        self.isCanceled, self._push = feedback.isCanceled, feedback.pushInfo
 
     def setProgress(self, percent: float) -> None:
         """A short question beside the job has no progress of its own."""
 
     def pushInfo(self, text: str) -> None:
-        """Nor stages."""
+        """Nor stages; but that it has to wait is told."""
+        if text == WAITING:
+            self._push(text)
 
 
 class _PostProcessor(QgsProcessingLayerPostProcessorInterface):

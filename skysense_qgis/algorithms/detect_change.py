@@ -32,6 +32,16 @@ class DetectChangeAlgorithm(SceneAlgorithm):
         "found from the scene itself, and polygons with both dates, area and score. Everything that differs counts as "
         "change: choose dates of the same season, and look at the threshold."
     )
+    PARAMETER_HELP = {
+        "BEFORE": "Rasters of the first date.",
+        "AFTER": "Rasters of the second date, of the same place and sensors.",
+        "METHOD": "Change vector compares the bands, log-ratio is for radar, deep features compare what the model sees.",
+        "THRESHOLD": "Pixels with a higher score count as changed. Empty: found from the scene itself.",
+        "MINIMUM_AREA": "Smaller changes are left out of pixels and polygons.",
+        "SCORE": "How much each pixel changed, in the method's own measure.",
+        "MASK": "1 changed, 0 not, 255 no data.",
+        "POLYGONS": "What changed, with both dates, area and mean score.",
+    }
 
     def initAlgorithm(self, configuration=None) -> None:
         self.add_scene("BEFORE", "Layers before")
@@ -61,7 +71,7 @@ class DetectChangeAlgorithm(SceneAlgorithm):
         self.addOutput(QgsProcessingOutputNumber("CHANGED_SHARE", self.tr("Share of pixels that changed")))
 
     def request(self, parameters, context, feedback) -> DetectChange:
-        extent = self.extent(parameters, context)
+        extent = self.extent(context)
         self.polygons = self.output(parameters, "POLYGONS", context)
         draft = self.polygons
         if draft and not draft.lower().endswith(".gpkg"):  # the engine writes GeoPackages
@@ -88,7 +98,7 @@ class DetectChangeAlgorithm(SceneAlgorithm):
             )
         )
         if self.polygons and self.polygons != written.polygons_path:
-            convert(written.polygons_path, self.polygons, context.transformContext())
+            convert(written.polygons_path, self.polygons, context.transformContext(), feedback)
         self.finish(
             change_title(written),
             (self.polygons, lambda layer, project: finish_changes(layer, written)),

@@ -19,6 +19,13 @@ class EmbedAlgorithm(SceneAlgorithm):
         "model: similar ground gets similar values. Use it for clustering, classification or as input of your own "
         "models. The picture shows the first three principal components as colours."
     )
+    PARAMETER_HELP = {
+        "COMPONENTS": (
+            "The feature map keeps so many bands, in the order of how much they tell apart. 0 keeps all features as the model "
+            "gives them: several hundred bands, a large file."
+        ),
+        "PICTURE": "The first three components as red, green and blue, to look at.",
+    }
 
     def initAlgorithm(self, configuration=None) -> None:
         self.add_scene("LAYERS", "Layers of one place")
@@ -36,7 +43,7 @@ class EmbedAlgorithm(SceneAlgorithm):
 
     def request(self, parameters, context, feedback) -> EmbedScene:
         self.made = EmbedScene(
-            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(parameters, context)),
+            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(context)),
             output_path=self.output(parameters, "OUTPUT", context),
             picture_path=self.output(parameters, "PICTURE", context),
             encoder=self.parameterAsString(parameters, "ENCODER", context),

@@ -8,8 +8,10 @@ from pathlib import Path
 from qgis.core import (
     Qgis,
     QgsCoordinateReferenceSystem,
+    QgsFeatureRequest,
     QgsProcessingContext,
     QgsProcessingException,
+    QgsProcessingFeatureSourceDefinition,
     QgsProcessingFeedback,
     QgsProcessingParameterExtent,
     QgsProcessingParameterFeatureSource,
@@ -26,6 +28,7 @@ from ..layers.dates import date_of_layer
 from ..layers.drawing import draw_and_wait
 from ..layers.extents import extent_from_rectangle, extent_of_features, transformed_box
 from ..layers.sheet import Sheet, finest, sheet_beside, sheet_for
+from ..layers.snapshot import Snapshot
 from ..layers.sources import LayerError, file_path, needs_drawing
 from ..protocol.requests import RasterDescription
 from ..protocol.scene_source import Extent, SceneSource
@@ -43,6 +46,7 @@ class Input:
     layer_id: str
     name: str
     date: str | None  # of the layer's temporal properties
+    crs: QgsCoordinateReferenceSystem
     path: str | None  # None: QGIS has to draw it
     copy: QgsRasterLayer | None  # to be drawn from, on whatever thread the algorithm runs
 
@@ -53,6 +57,9 @@ class SceneAlgorithm(SkySenseAlgorithm):
     def __init__(self, engine) -> None:
         super().__init__(engine)
         self.inputs: dict[str, list[Input]] = {}
+        self._box = QgsRectangle()
+        self._box_crs = QgsCoordinateReferenceSystem()
+        self._area: Snapshot | None = None
 
     # -- parameters --------------------------------------------------------------------------------------------------
     def add_scene(self, name: str, label: str) -> None:
@@ -87,14 +94,50 @@ class SceneAlgorithm(SkySenseAlgorithm):
     # -- from parameters to records ----------------------------------------------------------------------------------
     def prepareAlgorithm(self, parameters, context, feedback) -> bool:
         """On the main thread: layers are looked at here and not later."""
-        for definition in self.parameterDefinitions():
-            if isinstance(definition, QgsProcessingParameterMultipleLayers):
-                layers = self.parameterAsLayerList(parameters, definition.name(), context)
-                try:
+        if not super().prepareAlgorithm(parameters, context, feedback):
+            return False
+        try:
+            for definition in self.parameterDefinitions():
+                if isinstance(definition, QgsProcessingParameterMultipleLayers):
+                    layers = self.parameterAsLayerList(parameters, definition.name(), context)
                     self.inputs[definition.name()] = [input_of(layer) for layer in layers]
-                except LayerError as error:
-                    raise QgsProcessingException(str(error)) from None
+            if self.parameterDefinition("EXTENT") is not None:
+                self._prepare_extent(parameters, context)
+        except LayerError as error:
+            raise QgsProcessingException(str(error)) from None
         return True
+
+    def _prepare_extent(self, parameters: dict, context: QgsProcessingContext) -> None:
+        """Take rectangle and polygons.
+
+        Raises:
+            LayerError: the rectangle has no area.
+        """
+        if parameters.get("EXTENT"):
+            self._box = self.parameterAsExtent(parameters, "EXTENT", context)
+            self._box_crs = self.parameterAsExtentCrs(parameters, "EXTENT", context)
+            if self._box.isEmpty():
+                raise LayerError("The extent has no area. Give a larger one, or leave it empty to work everywhere.")
+            if not self._box_crs.isValid():  # without a project four numbers alone name no CRS
+                self._box_crs = next((layer.crs for inputs in self.inputs.values() for layer in inputs), self._box_crs)
+        if parameters.get("AREA"):
+            self._area = self.snapshot("AREA", parameters, context)
+
+    def snapshot(self, name: str, parameters: dict, context: QgsProcessingContext) -> Snapshot:
+        """The features of a source parameter as they are now: also the selected ones alone, a filter, a limit."""
+        value, request, selected_only = parameters.get(name), QgsFeatureRequest(), False
+        if isinstance(value, QgsProcessingFeatureSourceDefinition):
+            selected_only = value.selectedFeaturesOnly
+            if value.filterExpression:
+                request.setFilterExpression(value.filterExpression)
+                request.setExpressionContext(context.expressionContext())
+            if value.featureLimit >= 0:
+                request.setLimit(value.featureLimit)
+            value = value.source
+        layer = self.parameterAsVectorLayer({**parameters, name: value}, name, context)
+        if layer is None:
+            raise QgsProcessingException(self.invalidSourceError(parameters, name))
+        return Snapshot(layer, selected_only, request)
 
     def scene(
         self, name: str, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback,
@@ -128,23 +171,19 @@ class SceneAlgorithm(SkySenseAlgorithm):
             acquisitions.append(source)
         return SceneSource(tuple(acquisitions), extent)
 
-    def extent(self, parameters: dict, context: QgsProcessingContext) -> Extent | None:
+    def extent(self, context: QgsProcessingContext) -> Extent | None:
         """The rectangle, the polygons, or the polygons inside the rectangle; None for everything."""
-        box, crs = QgsRectangle(), QgsCoordinateReferenceSystem()
-        if parameters.get("EXTENT"):
-            crs = self.parameterAsExtentCrs(parameters, "EXTENT", context)
-            box = self.parameterAsExtent(parameters, "EXTENT", context)
-        source = self.parameterAsSource(parameters, "AREA", context)
-        if source is None:
+        box, crs = self._box, self._box_crs
+        if self._area is None:
             return None if box.isEmpty() else extent_from_rectangle(box, crs)
-        area = extent_of_features(source.getFeatures(), source.sourceCrs(), source.sourceName())
+        area = extent_of_features(self._area.features(), self._area.crs, self._area.name)
         if box.isEmpty():
             return area
         around = QgsRectangle(area.west, area.south, area.east, area.north)
-        around = around.intersect(transformed_box(box, crs, source.sourceCrs(), context.transformContext()))
+        around = around.intersect(transformed_box(box, crs, self._area.crs, context.transformContext()))
         if around.isEmpty():
             raise LayerError("The polygons lie outside of the extent. Choose one of the two, or make them meet.")
-        return extent_from_rectangle(around, source.sourceCrs(), area.polygon_wkt)
+        return extent_from_rectangle(around, self._area.crs, area.polygon_wkt)
 
     # -- layers that are no files ------------------------------------------------------------------------------------
     def _described(
@@ -214,4 +253,4 @@ def input_of(layer: QgsRasterLayer) -> Input:
         copy.moveToThread(None)  # whichever thread the algorithm runs on takes it
     else:
         path = file_path(layer)
-    return Input(layer.id(), layer.name(), date_of_layer(layer), path, copy)
+    return Input(layer.id(), layer.name(), date_of_layer(layer), layer.crs(), path, copy)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from qgis.core import (
     Qgis,
-    QgsFeatureSource,
     QgsProcessingException,
     QgsProcessingOutputNumber,
     QgsProcessingParameterFeatureSource,
@@ -36,6 +35,20 @@ class SegmentPointsAlgorithm(SceneAlgorithm):
         "object: give them the same number in a field; points against the object have 0 in another. The polygons keep "
         "the points' attributes. Works on colour, single-band, multispectral and radar layers."
     )
+    PARAMETER_HELP = {
+        "LAYER": "A raster of any kind: colour, single-band, multispectral or radar.",
+        "POINTS": "Every point lies on an object to outline, as a click in the panel does.",
+        "OBJECT_SIZE": "Tells at which scale to look. Empty: a scale that suits most objects.",
+        "OBJECT_FIELD": "Points with the same whole number describe one object. Empty: every point is an object.",
+        "POSITIVE_FIELD": "Points with 0, no or false in it say what does not belong to the object. Empty: all are for it.",
+        "CLASS_FIELD": "Its value becomes the polygon's class. Empty: the points' own field “class”, if there is one.",
+        "SIMPLIFY": "How far an outline may lie from the pixels' edges. 0 keeps every step.",
+        "FILL_HOLES": "Holes of at most so many pixels are filled.",
+        "OUTPUT": (
+            "One polygon for each object, with the attributes of its first point. Fields of the points that a polygon has "
+            "for itself, such as date and source, go behind point_."
+        ),
+    }
 
     def initAlgorithm(self, configuration=None) -> None:
         double = Qgis.ProcessingNumberParameterType.Double
@@ -69,15 +82,17 @@ class SegmentPointsAlgorithm(SceneAlgorithm):
         self.addOutput(QgsProcessingOutputNumber("COUNT", self.tr("Number of objects")))
 
     def prepareAlgorithm(self, parameters, context, feedback) -> bool:
+        if not super().prepareAlgorithm(parameters, context, feedback):
+            return False
         try:
             self.image = input_of(self.parameterAsRasterLayer(parameters, "LAYER", context))
+            self.points = self.snapshot("POINTS", parameters, context)
         except LayerError as error:
             raise QgsProcessingException(str(error)) from None
         return True
 
     def request(self, parameters, context, feedback) -> SegmentPoints:
-        source = self.parameterAsSource(parameters, "POINTS", context)
-        path = self.image.path or self._draw_around(source, parameters, context, feedback)
+        path = self.image.path or self._draw_around(parameters, context, feedback)
         image = self.describe(path, feedback)
         self.date = self.image.date or image.date
         # The engine writes a GeoPackage with the objects' numbers; the points' attributes are joined afterwards, into
@@ -86,24 +101,24 @@ class SegmentPointsAlgorithm(SceneAlgorithm):
             path=path,
             display=image.display,
             points=points_of(
-                source,
+                self.points,
                 self.parameterAsString(parameters, "OBJECT_FIELD", context),
                 self.parameterAsString(parameters, "POSITIVE_FIELD", context),
             ),
-            points_crs=crs_text(source.sourceCrs()),
+            points_crs=crs_text(self.points.crs),
             output_path=QgsProcessingUtils.generateTempFilename("objects.gpkg", context),
             object_size_m=self.number(parameters, "OBJECT_SIZE", context) or None,
             simplify_px=self.parameterAsDouble(parameters, "SIMPLIFY", context),
             fill_holes_px=self.parameterAsInt(parameters, "FILL_HOLES", context),
         )
 
-    def _draw_around(self, source: QgsFeatureSource, parameters, context, feedback) -> str:
+    def _draw_around(self, parameters, context, feedback) -> str:
         """The image as a file, where the points and their surroundings are."""
         pixel = self.number(parameters, "PIXEL_SIZE", context)
         if not pixel:
             raise LayerError(f"{self.image.name} is drawn by QGIS: give the pixel size to draw it at.")
-        around = source.sourceExtent().buffered(MARGIN_PX * pixel)
-        sheet = sheet_for(extent_from_rectangle(around, source.sourceCrs()), pixel)
+        around = self.points.extent().buffered(MARGIN_PX * pixel)
+        sheet = sheet_for(extent_from_rectangle(around, self.points.crs), pixel)
         return self.drawn(self.image, sheet, context, feedback)
 
     def results(self, written: PolygonsWritten, parameters, context, feedback) -> dict:
@@ -118,13 +133,14 @@ class SegmentPointsAlgorithm(SceneAlgorithm):
         join_attributes(
             draft=written.path,
             layer_name=written.layer,
-            source=self.parameterAsSource(parameters, "POINTS", context),
+            points=self.points,
             object_field=self.parameterAsString(parameters, "OBJECT_FIELD", context),
             class_field=self.parameterAsString(parameters, "CLASS_FIELD", context),
             image=self.image.name,
             date=self.date,
             path=path,
             transforms=context.transformContext(),
+            feedback=feedback,
         )
         self.finish("", (path, lambda layer, project: style_objects(layer)))
         return {"OUTPUT": path, "COUNT": written.count}

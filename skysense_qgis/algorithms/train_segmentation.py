@@ -16,8 +16,8 @@ from qgis.core import (
     QgsProcessingParameterVectorLayer,
 )
 
-from ..layers.labels import labels_file
-from ..layers.sources import LayerError
+from ..layers.labels import own_file, save_labels
+from ..layers.snapshot import Snapshot
 from ..protocol.requests import ModelTrained, TrainSegmentation
 from .scene import SceneAlgorithm
 
@@ -35,6 +35,18 @@ class TrainSegmentationAlgorithm(SceneAlgorithm):
         "accuracy, which the model's card tells. Tuning the head alone is the quickest. Save the model in the models' folder "
         "of the SkySense settings, and the panel lists it too."
     )
+    PARAMETER_HELP = {
+        "LABELS": "Polygons drawn on the scene. What lies under none of them teaches nothing.",
+        "CLASS_FIELD": "Field of the polygons whose values are the classes.",
+        "NAME": "As the list of models shows it. Empty: the file's name.",
+        "TUNE": "The head alone is quick and needs few labels; the more is trained, the more labels and time it takes.",
+        "STEPS": "More steps take longer and may learn more; the best state on the blocks kept apart is saved.",
+        "BATCH": "Pieces of the scene in one step; halved by itself when memory runs out.",
+        "LEARNING_RATE": "How far a step goes. Smaller ones for more than the head.",
+        "VALIDATION_SHARE": "These blocks are never trained on: the accuracy on the model's card comes from them.",
+        "SEED": "The same seed chooses the same blocks and pieces again.",
+        "MODEL": "A .safetensors file; in the models' folder of the settings the panel lists it too.",
+    }
 
     def initAlgorithm(self, configuration=None) -> None:
         integer, double = Qgis.ProcessingNumberParameterType.Integer, Qgis.ProcessingNumberParameterType.Double
@@ -69,21 +81,22 @@ class TrainSegmentationAlgorithm(SceneAlgorithm):
     def prepareAlgorithm(self, parameters, context, feedback) -> bool:
         if not super().prepareAlgorithm(parameters, context, feedback):
             return False
-        try:
-            layer = self.parameterAsVectorLayer(parameters, "LABELS", context)
-            self.labels_path, self.labels_layer = labels_file(layer, context)
-        except LayerError as error:
-            raise QgsProcessingException(str(error)) from None
+        layer = self.parameterAsVectorLayer(parameters, "LABELS", context)
+        if layer is None:
+            raise QgsProcessingException(self.invalidSourceError(parameters, "LABELS"))
+        self.labels_file = own_file(layer)
+        self.labels = Snapshot(layer)
         return True
 
     def request(self, parameters, context, feedback) -> TrainSegmentation:
         path = self.parameterAsFileOutput(parameters, "MODEL", context)
         if not path.lower().endswith(SUFFIX):
             path += SUFFIX
+        labels_path, labels_layer = self.labels_file or save_labels(self.labels, context, feedback)
         self.made = TrainSegmentation(
-            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(parameters, context)),
-            labels_path=self.labels_path,
-            labels_layer=self.labels_layer,
+            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(context)),
+            labels_path=labels_path,
+            labels_layer=labels_layer,
             class_field=self.parameterAsString(parameters, "CLASS_FIELD", context),
             model_path=path,
             name=self.parameterAsString(parameters, "NAME", context) or Path(path).stem,

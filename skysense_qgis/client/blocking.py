@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+import traceback
 
+from qgis.PyQt import sip
 from qgis.PyQt.QtCore import QEventLoop, QObject, QThread, QTimer, pyqtSignal, pyqtSlot
 
 from ..protocol.messages import Failure, Progress
-from .client import Client, Engine, JobHandle
+from .call import EncodedCall, encode_call
+from .client import CLOSED, STOPPED, Client, Engine, JobHandle
 
 POLL_MS = 50
 GIVE_UP_S = 10.0  # after a cancel that nobody answered: QGIS is ending and its event loop does not come back
@@ -26,16 +29,20 @@ def run_request(engine: Engine | Client, request: object, feedback) -> object:
     """Submit, pass progress and cancel between job and feedback, return the result.
 
     On the engine's own thread (qgis_process) a local event loop runs; from another one (QGIS's background tasks) the
-    request is handed to the engine's thread and waited for.
+    request is encoded here, handed to the engine's thread and waited for.
 
     Raises:
-        RequestFailed: the job failed or was cancelled.
+        RequestFailed: the job failed or was cancelled, or the plugin was unloaded.
     """
-    waiter = _Waiter(engine, request, feedback)
-    if QThread.currentThread() == engine.thread():
+    waiter = _Waiter(engine, encode_call(request), feedback)
+    try:
+        home = engine.thread()
+    except RuntimeError:  # the engine's C++ part is gone: an algorithm outlived the plugin
+        raise RequestFailed(CLOSED) from None
+    if QThread.currentThread() == home:
         waiter.run_here()
     else:
-        waiter.moveToThread(engine.thread())
+        waiter.moveToThread(home)
         waiter.asked.emit()
         waiter.wait()
     if waiter.failure is not None:
@@ -46,9 +53,9 @@ def run_request(engine: Engine | Client, request: object, feedback) -> object:
 class _Waiter(QObject):
     asked = pyqtSignal()
 
-    def __init__(self, engine: Engine | Client, request: object, feedback) -> None:
+    def __init__(self, engine: Engine | Client, call: EncodedCall, feedback) -> None:
         super().__init__()
-        self._engine, self._request, self._feedback = engine, request, feedback
+        self._engine, self._call, self._feedback = engine, call, feedback
         self._stage = ""
         self._loop: QEventLoop | None = None
         self._handle: JobHandle | None = None
@@ -71,12 +78,20 @@ class _Waiter(QObject):
             if self._feedback is not None and self._feedback.isCanceled():
                 asked = asked or time.monotonic()
                 if time.monotonic() - asked > GIVE_UP_S:
-                    self.failure = Failure(None, "cancelled", "The job was cancelled.", "Start it again when you like.")
+                    self.failure = STOPPED
                     return
 
     @pyqtSlot()  # without it PyQt delivers to the thread that connected, not to the one that this object was moved to
     def _begin(self) -> None:
-        self._handle = self._engine.submit(self._request)
+        try:
+            self._submit()
+        except Exception as error:  # nobody would hear of it here, and the other thread waits
+            sentence = f"The request could not be handed over: {type(error).__name__}."
+            fault = Failure(None, "internal", sentence, "Try again; if it happens again, restart QGIS.", traceback.format_exc())
+            self._failed(CLOSED if sip.isdeleted(self._engine) else fault)
+
+    def _submit(self) -> None:
+        self._handle = self._engine.send(self._call)
         self._handle.progressed.connect(self._progress)
         self._handle.done.connect(self._done)
         self._handle.failed.connect(self._failed)

@@ -6,19 +6,18 @@ Everything here lives on the thread that made it; `blocking.run_request` is the 
 from __future__ import annotations
 
 import shutil
-import tempfile
 import time
 from collections import deque
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from qgis.PyQt.QtCore import QObject, QThread, QTimer, pyqtSignal
 
-from ..paths import cache_folder
 from ..protocol.framing import FrameError, FrameReader, encode_frame
+from ..protocol.half_done import parents_of, remove_of
 from ..protocol.messages import (
     PROTOCOL,
-    Call,
     Cancel,
     CancelReceived,
     Capabilities,
@@ -29,7 +28,12 @@ from ..protocol.messages import (
 )
 from ..protocol.records import RecordError, from_plain, to_plain
 from ..protocol.requests import INTERACTIVE, RESULTS
+from .call import EncodedCall, encode_call
+from .clearing import clear, wait_for_clearing
+from .engines import drop_note, note_use
 from .environment import find_engine
+from .logs import log_of, remove_old_logs
+from .private_folder import make_private_folder, remove_private_folders_left_behind
 from .process import WorkerProcess
 
 CRASHES, WITHIN_S = 5, 180.0  # as many in that time, and the engine is not started again before the time is over
@@ -38,7 +42,8 @@ START_S = 180.0  # for the first import of a freshly installed engine
 ACKNOWLEDGE_S = 1.0  # for a cancel to be acknowledged,
 STOP_S = 2.0  # and for the job to stop; a worker that does not is killed
 LOOK_S = 0.25
-LOG_TAIL_BYTES = 4000
+CLEARING_S = 5.0  # for what is removed while QGIS ends
+WAITING = "Waiting for another job"  # the stage of a job in the line
 
 
 class JobHandle(QObject):
@@ -71,6 +76,11 @@ class JobHandle(QObject):
         self.finished.emit()
         self.deleteLater()
 
+    def forgive(self, now: float, seconds: float) -> None:
+        """The time in which QGIS itself stood still does not count against the worker."""
+        if self.cancel_asked_at is not None:
+            self.cancel_asked_at = min(now, self.cancel_asked_at + seconds)
+
     def overdue(self, now: float) -> bool:
         """Whether the worker did not react to the cancel."""
         if self.cancel_asked_at is None:
@@ -92,11 +102,13 @@ class Client(QObject):
         self._worker: WorkerProcess | None = None
         self._reader = FrameReader()
         self._jobs: dict[int, JobHandle] = {}
-        self._next = 1
+        self._folders: set[Path] = set()  # where this worker may have half-done files
         self._crashes: deque[float] = deque(maxlen=CRASHES)
         self._heard = self._looked = 0.0
-        self._ready = self._closed = False
+        self._ready = self._closed = self._outdated = False
         self._verdict: Failure | None = None  # why the worker is being killed
+        self._last_log = ""  # of the worker that crashed last
+        self._note: Path | None = None  # that the environment is in use
         self.state = "stopped"
         self.hello: Hello | None = None  # of the worker that runs
         self._watch = QTimer(self)
@@ -106,23 +118,23 @@ class Client(QObject):
     # -- requests ----------------------------------------------------------------------------------------------------
     def submit(self, request: object) -> JobHandle:
         """Send the request. Failures of any kind come through the handle, never as an exception."""
-        handle = JobHandle(self._next, request, self)
-        self._next += 1
-        refusal = self._start()
+        return self.send(encode_call(request))
+
+    def send(self, call: EncodedCall) -> JobHandle:
+        """As `submit`, for a request that was encoded before, perhaps on another thread."""
+        handle = JobHandle(call.number, call.request, self)
+        refusal = call.refusal or self._start()
         if refusal is not None:
             QTimer.singleShot(0, partial(handle.finish, refusal))
             return handle
-        try:
-            frame = encode_frame(to_plain(Call(handle.number, request)))
-        except (FrameError, RecordError) as error:
-            broken = Failure(handle.number, "bad-request", f"The request cannot be sent: {error}.", "Choose fewer layers or points.")
-            QTimer.singleShot(0, partial(handle.finish, broken))
-            return handle
-        if not self._jobs:  # an idle worker says nothing: its silence counts from now
+        if self._jobs:
+            QTimer.singleShot(0, partial(self._tell_waiting, handle))
+        else:  # an idle worker says nothing: its silence counts from now
             self._heard = self._looked = time.monotonic()
         self._jobs[handle.number] = handle
+        self._folders |= parents_of(call.request)
         if self._worker is not None:
-            self._worker.write(frame)
+            self._worker.write(call.frame)
         self._watch.start()
         return handle
 
@@ -131,7 +143,7 @@ class Client(QObject):
             return
         self._worker.write(encode_frame(to_plain(Cancel(handle.number))))
         if not self._ready:  # it may be loading libraries for long, and nothing is lost: nobody has to wait for that
-            QTimer.singleShot(0, partial(self._answer, handle.number, _STOPPED))
+            QTimer.singleShot(0, partial(self._answer, handle.number, STOPPED))
 
     @property
     def busy(self) -> bool:
@@ -148,15 +160,19 @@ class Client(QObject):
             return ""
         return f"The engine crashed {CRASHES} times within {WITHIN_S / 60:.0f} minutes and is not started again for now."
 
+    def restart(self) -> None:
+        """Forget the crashes, and let the next worker be another one. The one that runs ends once nobody waits for it."""
+        self._crashes.clear()
+        self._outdated = True
+        self._end_outdated()
+
     def close(self) -> WorkerProcess | None:
         """End the worker without waiting, for good; pending requests fail. The process that is about to end."""
         self._closed = True
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.received.disconnect(self._receive)
-            worker.ended.disconnect(self._ended)
-            worker.end()
-        self._fail_all(_CLOSED)
+        worker = self._part()
+        if self._note is not None:
+            drop_note(self._note)
+        self._fail_all(CLOSED)
         return worker
 
     # -- the worker --------------------------------------------------------------------------------------------------
@@ -165,9 +181,10 @@ class Client(QObject):
         if self._worker is not None:
             return None
         if self._closed:
-            return _CLOSED
+            return CLOSED
         if self.reason:
-            return Failure(None, "crashed", self.reason, "Look at the log in the diagnostics report, and try again later.")
+            remedy = "Look at the log in the diagnostics report, and try again later."
+            return Failure(None, "crashed", self.reason, remedy, self._last_log)
         python, reason = self._program, ""
         if python is None:
             engine = find_engine()
@@ -179,16 +196,37 @@ class Client(QObject):
         except OSError as error:
             return Failure(None, "output", f"The log cannot be written: {error}.", "Make the folder writable.")
         self._reader, self._ready, self.hello, self._verdict = FrameReader(), False, None, None
+        self._folders = set()
         self._heard = self._looked = time.monotonic()
+        self._note = note_use(python.parent.parent)
         self._worker = WorkerProcess(python, self.role, self.log, self)
         self._worker.received.connect(self._receive)
         self._worker.ended.connect(self._ended)
         self._say("starting")
         return None
 
+    def _part(self) -> WorkerProcess | None:
+        """Let go of the worker, which ends in its own time; what it leaves half done is removed then."""
+        worker, self._worker = self._worker, None
+        if worker is None:
+            return None
+        worker.received.disconnect(self._receive)
+        worker.ended.disconnect(self._ended)
+        worker.ended.connect(partial(_clear_after, self.hello, self._folders))
+        worker.end()
+        return worker if worker.running else None
+
+    def _end_outdated(self) -> None:
+        if self._outdated and not self._jobs:
+            self._outdated = False
+            self._part()
+            self._say("stopped")
+
     def _receive(self, data: bytes) -> None:
         self._heard = time.monotonic()
         for frame in self._reader.feed(data):
+            if self._worker is None:  # what came before has ended it
+                return
             if isinstance(frame, FrameError):
                 self._distrust(f"sent something that is no message ({frame})")
                 return
@@ -227,8 +265,18 @@ class Client(QObject):
         if handle is None:
             return
         if not isinstance(answer, Failure) and not isinstance(answer, RESULTS[type(handle.request)]):
-            answer = Failure(job, "protocol", "The engine's answer does not fit the request.", "Set the engine up again.")
+            answer = self._with_log(
+                Failure(job, "protocol", "The engine's answer does not fit the request.", "Set the engine up again.")
+            )
         handle.finish(answer)
+        self._end_outdated()
+
+    def _tell_waiting(self, handle: JobHandle) -> None:
+        if handle.number in self._jobs and next(iter(self._jobs)) != handle.number:
+            handle.progressed.emit(Progress(handle.number, WAITING, 0.0, None))
+
+    def _with_log(self, failure: Failure) -> Failure:
+        return replace(failure, log=failure.log or (self._worker.tail if self._worker is not None else ""))
 
     def _distrust(self, what: str) -> None:
         """The worker cannot be understood: another version, or damaged."""
@@ -241,13 +289,16 @@ class Client(QObject):
 
     def _ended(self, reason: str) -> None:
         """The worker is gone, whyever: everything pending fails, and one that had been well is started again."""
+        verdict, self._verdict = self._verdict or self._explain(reason), None
+        if verdict is not _NOT_STOPPED:  # that one was killed for the user, who may do so as often as he likes
+            self._crashes.append(time.monotonic())
+        verdict = self._with_log(verdict)
+        self._last_log = verdict.log
         if self._worker is not None:
             self._worker.deleteLater()
             self._worker = None
-        verdict, self._verdict = self._verdict or self._explain(reason), None
-        greeted = self.hello is not None
-        if verdict is not _NOT_STOPPED:  # that one was killed for the user, who may do so as often as he likes
-            self._crashes.append(time.monotonic())
+        _clear_after(self.hello, self._folders)
+        greeted, self._outdated = self.hello is not None, False
         if self.reason:
             QTimer.singleShot(round(1000 * WITHIN_S), self._calm)
         self._say("failed" if self.reason else "stopped")
@@ -256,20 +307,16 @@ class Client(QObject):
             self._start()
 
     def _explain(self, reason: str) -> Failure:
-        try:
-            tail = self.log.read_bytes()[-LOG_TAIL_BYTES:].decode("utf-8", "replace")
-        except OSError:
-            tail = ""
         if self.hello is None:
             sentence = f"The engine could not be started: {reason}."
-            return Failure(None, "environment", sentence, "Set the engine up again, or correct its Python in the settings.", tail)
+            return Failure(None, "environment", sentence, "Set the engine up again, or correct its Python in the settings.")
         sentence = f"The engine stopped while it worked: {reason}."
-        return Failure(None, "crashed", sentence, "Try again, with a smaller extent if memory is short; the log panel tells more.", tail)
+        return Failure(None, "crashed", sentence, "Try again, with a smaller extent if memory is short; the log panel tells more.")
 
     def _fail_all(self, failure: Failure) -> None:
         handles, self._jobs = list(self._jobs.values()), {}
         for handle in handles:
-            handle.finish(_STOPPED if handle.cancel_asked_at is not None else failure)
+            handle.finish(STOPPED if handle.cancel_asked_at is not None else failure)
 
     def _calm(self) -> None:
         """The crashes lie long enough behind."""
@@ -279,11 +326,13 @@ class Client(QObject):
     def _look(self) -> None:
         """While there is work: is the worker silent, or does it not stop?"""
         now = time.monotonic()
-        late, self._looked = now - self._looked > 10 * LOOK_S, now
+        gap, self._looked = now - self._looked, now
         if not self._jobs:
             self._watch.stop()
-        elif late:  # QGIS itself stood still: what the worker said meanwhile is yet to be read
-            self._heard = now
+        elif gap > 2 * LOOK_S:  # QGIS itself stood still: what the worker said meanwhile is yet to be read
+            self._heard = min(now, self._heard + gap)
+            for handle in self._jobs.values():
+                handle.forgive(now, gap)
         elif any(handle.overdue(now) for handle in self._jobs.values()):
             self._kill(_NOT_STOPPED)
         elif now - self._heard > (SILENCE_S if self._ready else START_S):
@@ -302,14 +351,15 @@ class Engine(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        logs = cache_folder() / "logs"
         self.capabilities: Capabilities | None = None
-        self.interactive = Client("interactive", logs / "interactive.log", self)
-        self.jobs = Client("jobs", logs / "jobs.log", self)
+        self.interactive = Client("interactive", log_of("interactive"), self)
+        self.jobs = Client("jobs", log_of("jobs"), self)
         for client in (self.interactive, self.jobs):
             client.capabilities_changed.connect(self._know)
             client.state_changed.connect(self._tell)
         self._folder: Path | None = None
+        clear(remove_private_folders_left_behind)
+        clear(remove_old_logs, self.interactive.role, self.jobs.role)
 
     @property
     def reason(self) -> str:
@@ -328,22 +378,36 @@ class Engine(QObject):
     def private_folder(self) -> Path:
         """For arrays that are handed over; only this user can look in, and it goes with the session."""
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="skysense-"))
+            self._folder = make_private_folder()
         return self._folder
 
     def submit(self, request: object) -> JobHandle:
-        client = self.interactive if type(request) in INTERACTIVE else self.jobs
-        return client.submit(request)
+        return self.send(encode_call(request))
+
+    def send(self, call: EncodedCall) -> JobHandle:
+        """As `submit`, for a request that was encoded before."""
+        client = self.interactive if type(call.request) in INTERACTIVE else self.jobs
+        return client.send(call)
+
+    def restart(self) -> None:
+        """After the engine was set up or its settings changed: crashes are forgotten, and the next request starts new workers.
+
+        A worker that has work to do finishes that first.
+        """
+        for client in (self.interactive, self.jobs):
+            client.log = log_of(client.role)
+            client.restart()
 
     def close(self) -> None:
         """End both workers. Waits for them only where no event loop comes back: when QGIS itself ends."""
         ending = [worker for client in (self.interactive, self.jobs) if (worker := client.close()) is not None]
+        folder, self._folder = self._folder, None
+        if folder is not None:
+            _remove_after(ending, folder)
         if QThread.currentThread().loopLevel() == 0:
             for worker in ending:
                 worker.wait_for_end()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+            wait_for_clearing(CLEARING_S)
 
     def _know(self, capabilities: Capabilities) -> None:
         self.capabilities = capabilities
@@ -353,11 +417,32 @@ class Engine(QObject):
         self.state_changed.emit(self.state)
 
 
-_CLOSED = Failure(None, "cancelled", "The engine was closed.", "Start the job again.")
-_STOPPED = Failure(None, "cancelled", "The job was cancelled.", "Start it again when you like.")
+CLOSED = Failure(None, "cancelled", "The engine was closed.", "Start the job again.")
+STOPPED = Failure(None, "cancelled", "The job was cancelled.", "Start it again when you like.")
 _NOT_STOPPED = Failure(
     None, "crashed", "The engine was stopped, since a cancelled job beside this one did not end.", "Start the job again."
 )
+
+
+def _clear_after(hello: Hello | None, folders: set[Path], reason: str = "") -> None:
+    """What a worker that is gone left half done; one that never greeted did nothing."""
+    if hello is not None and folders:
+        clear(remove_of, hello.pid, folders)
+
+
+def _remove_after(workers: list[WorkerProcess], folder: Path) -> None:
+    """The private folder, once nobody writes into it any more."""
+    at_work = set(workers)
+
+    def leave(worker: WorkerProcess, reason: str) -> None:
+        at_work.discard(worker)
+        if not at_work:
+            clear(shutil.rmtree, folder, True)
+
+    for worker in workers:
+        worker.ended.connect(partial(leave, worker))
+    if not workers:
+        clear(shutil.rmtree, folder, True)
 
 
 def _silent(seconds: float) -> Failure:

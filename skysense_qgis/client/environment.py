@@ -12,29 +12,31 @@ from qgis.PyQt.QtCore import QProcessEnvironment
 from ..paths import BACKEND, repository_python
 from ..settings import Settings
 
+ISOLATED = ["-I", "-X", "utf8"]  # how a Python is started; isolated, it does not read PYTHONUTF8
+
 # QGIS sets these for its own Python, GDAL and PROJ; another Python breaks on them.
 _FOREIGN = ("PYTHON", "QGIS", "GDAL", "PROJ", "OGR", "CPL", "QT_", "VIRTUAL_ENV", "CONDA", "LD_LIBRARY_PATH", "DYLD_")
 
 
 @dataclass(frozen=True)
-class Engine:
+class FoundPython:
     """An interpreter that can run the engine, or why there is none."""
 
     python: Path | None
     reason: str
 
 
-def find_engine() -> Engine:
+def find_engine() -> FoundPython:
     """The configured interpreter, else the managed environment, else the repository's."""
     configured = Settings.load().interpreter
     if configured:
         if Path(configured).is_file():
-            return Engine(Path(configured), "")
-        return Engine(None, f"The Python that is set for the engine is not there: {configured}. Correct it in the settings.")
+            return FoundPython(Path(configured), "")
+        return FoundPython(None, f"The Python that is set for the engine is not there: {configured}. Correct it in the settings.")
     for python in (managed_python(), repository_python()):
         if python is not None and python.is_file():
-            return Engine(python, "")
-    return Engine(None, "The SkySense engine is not set up yet. Open the SkySense panel and press “Set up engine”.")
+            return FoundPython(python, "")
+    return FoundPython(None, "The SkySense engine is not set up yet. Open the SkySense panel and press “Set up engine”.")
 
 
 def managed_folder() -> Path:
@@ -56,7 +58,6 @@ def clean_environment() -> QProcessEnvironment:
         name = name.split("=", 1)[0]
         if name.upper().startswith(_FOREIGN):
             environment.remove(name)
-    environment.insert("PYTHONUTF8", "1")
     return environment
 
 

@@ -18,13 +18,15 @@ from qgis.PyQt.QtCore import QLockFile, QObject, QProcess, QStandardPaths, QStor
 from ..paths import BACKEND
 from ..protocol.messages import Failure
 from ..settings import Settings
-from .environment import clean_environment, managed_folder
+from .engines import PREFIX, in_use, note_use
+from .environment import ISOLATED, clean_environment, managed_folder
 
-NEEDED_BYTES = 8 * 10**9  # the environment takes 5 GB, and nearly as much again passes through the installer's cache
+NEEDED_BYTES = 8 * 10**9  # the environment takes 5 GB, most of it the same files as in the installer's cache, and some for a while
 CANDIDATES = ("python3.12", "python3.13", "python3.11", "python3")
 LEAST_VERSION = (3, 11)
 PROBE = "import sys, venv, ensurepip; print('%d.%d' % sys.version_info[:2])"
 REMOVE = "import shutil, sys; shutil.rmtree(sys.argv[1], ignore_errors=True)"
+TRASH = ".trash"
 TAIL_LINES = 80
 
 
@@ -51,6 +53,7 @@ class EngineInstaller(QObject):
         self._cache = cache
         self._draft = self.target.with_name(self.target.name + ".part")
         self._tools = cache / "uv"
+        self._downloads = cache / "uv-cache"  # on the same disk, so that files are linked and not copied
         self._lock = QLockFile(str(cache / "setup.lock"))
         self._lock.setStaleLockTime(0)  # only a dead process gives it up
         self._process: QProcess | None = None
@@ -98,7 +101,7 @@ class EngineInstaller(QObject):
             )
             return
         self.progressed.emit(self.tr("Looking for Python"), 0.0)
-        self._run(self._candidates[0], ["-I", "-c", PROBE], self._probed)
+        self._run(self._candidates[0], [*ISOLATED, "-c", PROBE], self._probed)
 
     def _probed(self, code: int, output: str) -> None:
         python = self._candidates.pop(0)
@@ -111,6 +114,8 @@ class EngineInstaller(QObject):
             return
         self._note(f"{python}: Python {version[0]}.{version[1]}")
         self._python = python
+        for trash in (*self._cache.glob(f"{PREFIX}*{TRASH}"), *self._cache.glob(f"{self._downloads.name}*{TRASH}")):
+            self._delete(trash)  # whoever was at it was stopped
         self._remove(self._draft)  # of a run that was interrupted
         self._plan()
         self._next()
@@ -121,8 +126,8 @@ class EngineInstaller(QObject):
         new = str(self._draft / folder / "python")
         lock = str(BACKEND / "requirements.lock")
         prepare = [
-            Step(self.tr("Preparing the installer"), self._python, ["-I", "-m", "venv", str(self._tools)], 0.04),
-            Step(self.tr("Fetching the installer"), own, ["-I", "-m", "pip", "install", "--quiet", "uv"], 0.04),
+            Step(self.tr("Preparing the installer"), self._python, [*ISOLATED, "-m", "venv", str(self._tools)], 0.04),
+            Step(self.tr("Fetching the installer"), own, [*ISOLATED, "-m", "pip", "install", "--quiet", "--no-cache-dir", "uv"], 0.04),
         ]
         there = QStandardPaths.findExecutable("uv", [str(Path(uv).parent)])
         self._steps = [
@@ -134,7 +139,7 @@ class EngineInstaller(QObject):
                 ["pip", "install", "--python", new, "--require-hashes", "-r", lock],
                 0.80,
             ),
-            Step(self.tr("Trying the engine"), new, ["-I", str(BACKEND), "doctor"], 0.10),
+            Step(self.tr("Trying the engine"), new, [*ISOLATED, str(BACKEND), "doctor"], 0.10),
         ]
 
     # -- steps -------------------------------------------------------------------------------------------------------
@@ -165,15 +170,30 @@ class EngineInstaller(QObject):
         except OSError as error:
             self._fail(f"The engine could not be moved to {self.target}: {error.strerror}.", "Close other QGIS windows and try again.")
             return
+        note_use(self.target)
+        self._tidy()
         self._lock.unlock()
         self.progressed.emit(self.tr("The engine is ready"), 1.0)
         self.finished.emit(None)
+
+    def _tidy(self) -> None:
+        """Remove what nobody needs any more: downloads, and environments of other versions that no process uses.
+
+        A run that fails keeps its downloads for the next one.
+        """
+        self._remove(self._downloads)
+        configured = Path(Settings.load().interpreter)
+        for folder in list(self._cache.glob(f"{PREFIX}*")):
+            if folder.suffix != TRASH and folder != self.target and folder not in configured.parents:
+                self._remove(folder, in_use)
 
     def _run(self, program: str, arguments: list[str], then: Callable[[int, str], None]) -> None:
         """Start a program; `then` takes its exit code and what it said."""
         output: list[str] = []
         process = QProcess(self)
-        process.setProcessEnvironment(clean_environment())
+        environment = clean_environment()
+        environment.insert("UV_CACHE_DIR", str(self._downloads))
+        process.setProcessEnvironment(environment)
         process.setProcessChannelMode(QProcess.ProcessChannelMode.MergedChannels)
         process.setProgram(program)
         process.setArguments(arguments)
@@ -210,14 +230,20 @@ class EngineInstaller(QObject):
             file.write(line + "\n")
         self.line.emit(line)
 
-    def _remove(self, folder: Path) -> None:
+    def _remove(self, folder: Path, spared: Callable[[Path], bool] | None = None) -> None:
         """Out of the way at once; 60,000 files are deleted by a process of its own."""
-        if not folder.exists():
+        if not folder.exists() or (spared is not None and spared(folder)):
             return
-        trash = folder.with_name(f"{folder.name}.{time.time_ns()}.trash")
+        trash = folder.with_name(f"{folder.name}.{time.time_ns()}{TRASH}")
         with suppress(OSError):  # in use, as Windows knows it: the next step fails and says so
             folder.rename(trash)
-            QProcess.startDetached(self._python, ["-I", "-c", REMOVE, str(trash)])
+            if spared is not None and spared(trash):  # somebody came between the look and the new name
+                trash.rename(folder)
+            else:
+                self._delete(trash)
+
+    def _delete(self, trash: Path) -> None:
+        QProcess.startDetached(self._python, [*ISOLATED, "-c", REMOVE, str(trash)])
 
     def _fail(self, sentence: str, remedy: str, code: str = "setup") -> None:
         if self._python:

@@ -8,14 +8,15 @@ from pathlib import Path
 from qgis.PyQt.QtCore import QCoreApplication, QObject, QProcess, QTimer, pyqtSignal
 
 from ..paths import BACKEND
-from .environment import clean_environment
+from .environment import ISOLATED, clean_environment
 
 LARGEST_LOG_BYTES = 4 * 2**20
+TAIL_BYTES = 4000
 PATIENCE_MS = 2000  # between asking, telling and forcing a worker to end
 
 
 class WorkerProcess(QObject):
-    """Starts `python -I backend serve`; `received` gives bytes as they come, `ended` comes exactly once."""
+    """Starts `python -I -X utf8 backend serve`; `received` gives bytes as they come, `ended` comes exactly once."""
 
     received = pyqtSignal(bytes)
     ended = pyqtSignal(str)  # why, for people
@@ -23,12 +24,13 @@ class WorkerProcess(QObject):
     def __init__(self, python: Path, role: str, log: Path, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._log = log
+        self._said = b""  # the end of it
         self._over = False
         self._process = QProcess(self)
         self._process.setProcessEnvironment(clean_environment())
         self._process.setWorkingDirectory(str(log.parent))
         self._process.setProgram(str(python))
-        self._process.setArguments(["-I", str(BACKEND), "serve", "--role", role])
+        self._process.setArguments([*ISOLATED, str(BACKEND), "serve", "--role", role])
         self._process.readyReadStandardOutput.connect(self._read)
         self._process.readyReadStandardError.connect(self._keep_log)
         self._process.errorOccurred.connect(self._failed)
@@ -38,6 +40,12 @@ class WorkerProcess(QObject):
     @property
     def pid(self) -> int:
         return int(self._process.processId())
+
+    @property
+    def tail(self) -> str:
+        """The end of what this process has logged, for failures; says so where that is nothing."""
+        self._keep_log()
+        return self._said.decode("utf-8", "replace") or "The engine has logged nothing."
 
     def write(self, data: bytes) -> None:
         self._process.write(data)
@@ -49,6 +57,7 @@ class WorkerProcess(QObject):
     def end(self) -> None:
         """Close its input; terminate, then kill it if it does not go. Returns at once."""
         if not self.running:
+            self._end("it was not running")
             self.deleteLater()
             return
         self.setParent(QCoreApplication.instance())  # it may outlive whoever started it
@@ -77,6 +86,7 @@ class WorkerProcess(QObject):
     def _keep_log(self) -> None:
         """Always drained, or the worker would stop; beyond its cap the log starts anew, the old one beside it."""
         data = bytes(self._process.readAllStandardError())[-LARGEST_LOG_BYTES:]
+        self._said = (self._said + data)[-TAIL_BYTES:]
         with suppress(OSError):  # a full disk costs the log, not the job
             if self._log.exists() and self._log.stat().st_size + len(data) > LARGEST_LOG_BYTES:
                 self._log.replace(self._log.with_suffix(".old.log"))

@@ -36,9 +36,10 @@ class ClickSession(QObject):
 
     def __init__(self, engine: Engine, canvas: QgsMapCanvas, layer: QgsRasterLayer, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._engine, self._canvas, self._layer_id = engine, canvas, layer.id()
+        self._engine, self._canvas, self.layer_id = engine, canvas, layer.id()
         self._crs = layer.crs()
         self._view: str | None = None
+        self._seen = QgsRectangle()  # by the view, in the layer's CRS
         self._opening: JobHandle | None = None
         self._rendering: RenderedView | None = None
         self._asking: JobHandle | None = None
@@ -46,6 +47,7 @@ class ClickSession(QObject):
         self._undone: list[Prompt] = []
         self._shown: tuple[Prompt, ...] = ()
         self._number = 0
+        self._keeping = False  # an outline was asked for and has not come yet
         self._settle = QTimer(self)
         self._settle.setSingleShot(True)
         self._settle.setInterval(SETTLED_MS)
@@ -55,7 +57,7 @@ class ClickSession(QObject):
 
     @property
     def layer(self) -> QgsRasterLayer | None:
-        return QgsProject.instance().mapLayer(self._layer_id)
+        return QgsProject.instance().mapLayer(self.layer_id)
 
     @property
     def ready(self) -> bool:
@@ -64,6 +66,9 @@ class ClickSession(QObject):
     # -- prompts -----------------------------------------------------------------------------------------------------
     def add_point(self, point: QgsPointXY, positive: bool) -> None:
         here = self._to_layer().transform(point)
+        if self._view is not None and not self._seen.contains(here):
+            self.status.emit(self.tr("Here is nothing of the layer that was prepared. Click inside of it."))
+            return
         self._add(Prompt(here.x(), here.y(), positive))
 
     def add_box(self, box: QgsRectangle) -> None:
@@ -85,14 +90,21 @@ class ClickSession(QObject):
         self.prompts, self._undone = (), []
         self._ask()
 
+    def repeat(self) -> None:
+        """Show the mask again, in another colour."""
+        if self.prompts:
+            self._ask()
+
     def keep(self, simplify_px: float, fill_holes_px: int) -> None:
         """Ask for the outline; `outlined` follows, and the prompts are gone."""
-        if not self.prompts or self._view is None:
+        if not self.prompts or self._view is None or self._keeping:
             return
+        self._keeping = True
         prompts = self.prompts
         handle = self._engine.submit(OutlineMask(self._view, prompts, simplify_px, fill_holes_px))
         handle.done.connect(lambda outline: self._outlined(outline, len(prompts)))
         handle.failed.connect(self.failed)
+        handle.finished.connect(self._kept)
 
     def close(self) -> None:
         """End the session; nothing is emitted any more."""
@@ -137,6 +149,9 @@ class ClickSession(QObject):
         if self.prompts[: len(asked)] == asked:
             self.prompts = self._shown
         self.failed.emit(failure)
+
+    def _kept(self) -> None:
+        self._keeping = False
 
     def _outlined(self, outline: OutlineReady, count: int) -> None:
         self.drop()
@@ -194,6 +209,7 @@ class ClickSession(QObject):
             return
         self._opening = None
         self._view = ready.view
+        self._seen = QgsRectangle(view.extent.west, view.extent.south, view.extent.east, view.extent.north)
         self.view_opened.emit(view.extent)
         self.status.emit(self.tr("Click on an object. Right-click what does not belong to it."))
 

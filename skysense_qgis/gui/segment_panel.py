@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from qgis.core import Qgis, QgsProject, QgsRasterLayer
-from qgis.gui import QgsColorButton, QgsMapCanvas, QgsMapLayerComboBox
-from qgis.PyQt.QtCore import Qt, pyqtSignal
+from qgis.gui import QgsMapCanvas, QgsMapLayerComboBox
+from qgis.PyQt.QtCore import pyqtSignal
 from qgis.PyQt.QtGui import QColor
 from qgis.PyQt.QtWidgets import (
     QCheckBox,
     QDoubleSpinBox,
     QFormLayout,
     QGridLayout,
-    QHBoxLayout,
     QLabel,
-    QLineEdit,
-    QListWidget,
-    QListWidgetItem,
     QPushButton,
     QSpinBox,
     QVBoxLayout,
@@ -28,19 +22,13 @@ from ..client.client import Engine
 from ..layers.dates import date_of_layer
 from ..layers.kept import KeptPolygon, keep
 from ..layers.sources import LayerError, is_file_layer
+from ..layers.styles import style_kept
 from ..protocol.requests import OutlineReady
+from .class_list import ClassList
 from .click_session import ClickSession
 from .mask_item import MaskItem
 from .prompt_tool import PromptTool
-from .target_box import TargetBox, field_map_of
-
-COLOURS = ("#f28f1c", "#2f7ed8", "#2ca02c", "#d62728", "#9467bd", "#8c564b", "#e377c2", "#17becf", "#bcbd22")
-
-
-@dataclass
-class SegmentClass:
-    name: str
-    colour: QColor
+from .target_box import TargetBox, field_map_of, is_own
 
 
 class SegmentPanel(QWidget):
@@ -55,7 +43,9 @@ class SegmentPanel(QWidget):
         self._session: ClickSession | None = None
         self._item: MaskItem | None = None
         self._previous_tool = None
-        self.classes = [SegmentClass(self.tr("Object"), QColor(COLOURS[0]))]
+        self._kept_class = ""  # as it was chosen when Enter was pressed
+        self.classes = ClassList()
+        self.classes.changed.connect(self._class_changed)
         self.tool = PromptTool(canvas)
         self.tool.clicked.connect(self._point)
         self.tool.boxed.connect(self._box)
@@ -63,7 +53,7 @@ class SegmentPanel(QWidget):
         self.tool.redo.connect(self.redo)
         self.tool.keep.connect(self.keep)
         self.tool.drop.connect(self.drop)
-        self.tool.class_chosen.connect(self._choose_class)
+        self.tool.class_chosen.connect(self.classes.choose)
         self.tool.deactivated.connect(self.stop)
         self._build()
         QgsProject.instance().layersWillBeRemoved.connect(self._layers_removed)
@@ -79,19 +69,6 @@ class SegmentPanel(QWidget):
         self._invitation = self.tr("Press “Start clicking”, then click on an object in the map.")
         self.hint = QLabel(self._invitation)
         self.hint.setWordWrap(True)
-
-        self.class_list = QListWidget()
-        self.class_list.setMaximumHeight(96)
-        self.class_list.itemChanged.connect(self._renamed)
-        self.class_list.currentRowChanged.connect(self._class_chosen)
-        self.class_name = QLineEdit()
-        self.class_name.setPlaceholderText(self.tr("New class"))
-        self.class_name.returnPressed.connect(self._add_class)
-        self.colour = QgsColorButton()
-        self.colour.colorChanged.connect(self._recoloured)
-        row = QHBoxLayout()
-        row.addWidget(self.class_name, 1)
-        row.addWidget(self.colour)
 
         self.target = TargetBox()
         self.simplify = QDoubleSpinBox()
@@ -124,8 +101,7 @@ class SegmentPanel(QWidget):
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.addRow(self.tr("Layer"), self.layer_box)
         form.addRow("", self.start_button)
-        form.addRow(self.tr("Classes"), self.class_list)
-        form.addRow("", row)
+        form.addRow(self.tr("Classes"), self.classes)
         form.addRow(self.tr("Keep in"), self.target)
         form.addRow(self.tr("Simplify"), self.simplify)
         form.addRow(self.fill, self.fill_px)
@@ -134,53 +110,13 @@ class SegmentPanel(QWidget):
         layout.addWidget(self.hint)
         layout.addLayout(buttons)
         layout.addStretch(1)
-        self._list_classes(0)
         self._enable()
         self._layer_changed(self.layer_box.currentLayer())
 
-    def _list_classes(self, current: int) -> None:
-        self.class_list.blockSignals(True)
-        self.class_list.clear()
-        for number, entry in enumerate(self.classes, start=1):
-            item = QListWidgetItem(entry.name)
-            item.setData(Qt.ItemDataRole.DecorationRole, entry.colour)
-            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsEditable)
-            item.setToolTip(self.tr("Press {} in the map to choose it; double-click to rename").format(number))
-            self.class_list.addItem(item)
-        self.class_list.blockSignals(False)
-        self.class_list.setCurrentRow(current)
-
-    @property
-    def current_class(self) -> SegmentClass:
-        return self.classes[max(self.class_list.currentRow(), 0)]
-
-    def _add_class(self) -> None:
-        name = self.class_name.text().strip()
-        if name:
-            self.classes.append(SegmentClass(name, QColor(COLOURS[len(self.classes) % len(COLOURS)])))
-            self.class_name.clear()
-            self._list_classes(len(self.classes) - 1)
-
-    def _renamed(self, item: QListWidgetItem) -> None:
-        name = item.text().strip()
-        if name:
-            self.classes[self.class_list.row(item)].name = name
-
-    def _class_chosen(self, row: int) -> None:
-        if row >= 0:
-            self.colour.blockSignals(True)
-            self.colour.setColor(self.classes[row].colour)
-            self.colour.blockSignals(False)
-            if self._session is not None and self._session.prompts:
-                self._session._ask()
-
-    def _choose_class(self, index: int) -> None:
-        if index < len(self.classes):
-            self.class_list.setCurrentRow(index)
-
-    def _recoloured(self, colour: QColor) -> None:
-        self.current_class.colour = colour
-        self._list_classes(max(self.class_list.currentRow(), 0))
+    def _class_changed(self) -> None:
+        """The mask takes the colour of its class."""
+        if self._session is not None:
+            self._session.repeat()
 
     def _layer_changed(self, layer: QgsRasterLayer | None) -> None:
         if self._session is not None:
@@ -245,6 +181,7 @@ class SegmentPanel(QWidget):
     def remove(self) -> None:
         """Undo everything that reaches beyond this widget."""
         self.stop()
+        self.classes.remove_connections()
         QgsProject.instance().layersWillBeRemoved.disconnect(self._layers_removed)
         self.tool.deactivated.disconnect(self.stop)
         self.tool.remove()
@@ -264,6 +201,7 @@ class SegmentPanel(QWidget):
 
     def keep(self) -> None:
         if self._session is not None:
+            self._kept_class = self.classes.current.name
             self._session.keep(self.simplify.value(), self.fill_px.value() if self.fill.isChecked() else 0)
 
     def _point(self, point, positive: bool) -> None:
@@ -280,7 +218,7 @@ class SegmentPanel(QWidget):
         if mask is None:
             self._item.clear()
         else:
-            self._item.show_mask(mask.mask, prompts, self.current_class.colour)
+            self._item.show_mask(mask.mask, prompts, QColor(self.classes.current.colour))
         self._enable()
 
     def _outlined(self, outline: OutlineReady, prompts: int) -> None:
@@ -293,7 +231,7 @@ class SegmentPanel(QWidget):
         polygon = KeptPolygon(
             wkt=outline.wkt,
             crs=layer.crs(),
-            class_name=self.current_class.name,
+            class_name=self._kept_class,
             area_m2=outline.area_m2,
             source=layer.name(),
             date=date_of_layer(layer),
@@ -302,11 +240,13 @@ class SegmentPanel(QWidget):
         try:
             target = self.target.layer(layer.crs())
             keep(target, polygon, field_map=field_map_of(target))
+            if is_own(target):
+                style_kept(target, [(entry.name, entry.colour) for entry in self.classes.classes])
         except LayerError as error:
             self.message.emit(str(error), Qgis.MessageLevel.Warning)
 
     def _layers_removed(self, ids: list[str]) -> None:
-        if self._session is not None and self._session._layer_id in ids:
+        if self._session is not None and self._session.layer_id in ids:
             self.stop()
             self.message.emit(self.tr("The layer was removed, clicking has ended."), Qgis.MessageLevel.Info)
 

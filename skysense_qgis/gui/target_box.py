@@ -22,6 +22,7 @@ from qgis.PyQt.QtWidgets import (
 
 from ..layers.kept import FIELDS, guessed_fields, new_layer
 
+OWN = "skysense/kept"  # of a layer that was made here: its style follows the classes
 PROPERTY = "skysense/fields"  # of a layer: the field map that the user chose; the project file keeps it
 
 
@@ -63,6 +64,7 @@ class TargetBox(QWidget):
             return chosen
         name = self._path.stem if self._path is not None else self.tr("Kept polygons")
         made = new_layer(crs, name, self._path)
+        made.setCustomProperty(OWN, True)
         QgsProject.instance().addMapLayer(made)
         self.box.setLayer(made)
         return made
@@ -130,6 +132,11 @@ class FieldMapDialog(QDialog):
     def field_map(self) -> dict[str, str]:
         """Name among FIELDS -> field of the layer."""
         return {name: box.currentField() for name, box in self.boxes.items() if box.currentField()}
+
+
+def is_own(layer: QgsVectorLayer) -> bool:
+    """Whether the layer was made for kept polygons; the style of others is the user's."""
+    return bool(layer.customProperty(OWN, False))
 
 
 def field_map_of(layer: QgsVectorLayer) -> dict[str, str]:

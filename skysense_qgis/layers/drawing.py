@@ -8,17 +8,19 @@ import numpy as np
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransformContext,
-    QgsMapRendererCustomPainterJob,
+    QgsFeedback,
     QgsMapRendererParallelJob,
     QgsMapSettings,
     QgsRasterLayer,
     QgsRectangle,
 )
-from qgis.PyQt.QtCore import QObject, QSize, Qt, pyqtSignal
-from qgis.PyQt.QtGui import QColor, QImage, QPainter
+from qgis.PyQt.QtCore import QEventLoop, QObject, QSize, QTimer, pyqtSignal
+from qgis.PyQt.QtGui import QColor, QImage
 
 from .sheet import Sheet, SheetFile
 from .sources import LayerError
+
+POLL_MS = 50
 
 
 def map_settings(
@@ -119,7 +121,7 @@ class LayerDrawing(QObject):
 
 
 def draw_and_wait(
-    layer: QgsRasterLayer, sheet: Sheet, path: Path, transforms: QgsCoordinateTransformContext, feedback
+    layer: QgsRasterLayer, sheet: Sheet, path: Path, transforms: QgsCoordinateTransformContext, feedback: QgsFeedback
 ) -> float:
     """The same within the calling thread, for Processing's own; the share that could not be drawn.
 
@@ -128,22 +130,33 @@ def draw_and_wait(
         sheet: where and how finely.
         path: the GeoTIFF to write.
         transforms: of the project.
-        feedback: asked between blocks whether to go on.
+        feedback: is told how far it is, and asked all the time whether to go on.
 
     Raises:
         LayerError: nothing could be drawn, or it was cancelled.
     """
     file = SheetFile(path, sheet, layer.name())
-    for column, row, width, height in sheet.blocks():
-        if feedback.isCanceled():
+    blocks = list(sheet.blocks())
+    for done, (column, row, width, height) in enumerate(blocks):
+        box = sheet.rectangle(column, row, width, height)
+        image = _drawn_image(map_settings(layer, sheet.crs, box, QSize(width, height), transforms), feedback)
+        if image is None:
             file.drop()
             raise LayerError("Drawing the layer was cancelled. Start it again when you like.")
-        box = sheet.rectangle(column, row, width, height)
-        image = QImage(QSize(width, height), QImage.Format.Format_ARGB32_Premultiplied)
-        image.fill(Qt.GlobalColor.transparent)
-        painter = QPainter(image)
-        job = QgsMapRendererCustomPainterJob(map_settings(layer, sheet.crs, box, QSize(width, height), transforms), painter)
-        job.renderSynchronously()
-        painter.end()
         file.put(column, row, *colours_and_mask(image))
+        feedback.setProgress(100 * (done + 1) / len(blocks))
     return file.finish()
+
+
+def _drawn_image(settings: QgsMapSettings, feedback: QgsFeedback) -> QImage | None:
+    """One block, whose tiles a server may take minutes for; None once it is cancelled."""
+    if feedback.isCanceled():
+        return None
+    job = QgsMapRendererParallelJob(settings)
+    loop, timer = QEventLoop(), QTimer()
+    job.finished.connect(loop.quit)
+    timer.timeout.connect(lambda: job.cancelWithoutBlocking() if feedback.isCanceled() else None)
+    timer.start(POLL_MS)
+    job.start()
+    loop.exec()
+    return None if feedback.isCanceled() else job.renderedImage()

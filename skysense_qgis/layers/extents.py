@@ -22,10 +22,15 @@ from .sources import LayerError
 
 
 def crs_text(crs: QgsCoordinateReferenceSystem) -> str:
-    """Authority code where there is one, else WKT; empty without a CRS."""
+    """The EPSG code where there is one, else WKT; empty without a CRS.
+
+    The engine knows neither a user's own codes, which lie in the QGIS profile, nor all codes of other authorities: its
+    PROJ may be older or newer than that of QGIS, and has dropped many of ESRI's.
+    """
     if not crs.isValid():
         return ""
-    return crs.authid() or crs.toWkt(Qgis.CrsWktVariant.Preferred)
+    code = crs.authid()
+    return code if code.startswith("EPSG:") else crs.toWkt(Qgis.CrsWktVariant.Preferred)
 
 
 def crs_from_text(text: str) -> QgsCoordinateReferenceSystem:

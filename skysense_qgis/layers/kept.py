@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from qgis.core import (
     Qgis,
     QgsCoordinateReferenceSystem,
     QgsCoordinateTransform,
+    QgsCsException,
     QgsField,
     QgsFields,
     QgsGeometry,
@@ -61,10 +65,10 @@ METHOD = "SkySense clicks"
 
 
 def new_layer(crs: QgsCoordinateReferenceSystem, name: str, path: Path | None = None) -> QgsVectorLayer:
-    """A layer with the fields of a kept polygon, in edit mode: temporary, or a GeoPackage.
+    """A layer with the fields of a kept polygon, in edit mode: temporary, or in a GeoPackage beside what that holds.
 
     Raises:
-        LayerError: the file cannot be written.
+        LayerError: the file cannot be written, or is there and no GeoPackage.
     """
     if path is None:
         layer = QgsVectorLayer("MultiPolygon", name, "memory")
@@ -72,8 +76,8 @@ def new_layer(crs: QgsCoordinateReferenceSystem, name: str, path: Path | None = 
         layer.dataProvider().addAttributes(list(_fields()))
         layer.updateFields()
     else:
-        _write_empty(path, crs)
-        layer = QgsVectorLayer(str(path), name, "ogr")
+        table = _write_empty(path, crs)
+        layer = QgsVectorLayer(f"{path}|layername={table}", name, "ogr")
     layer.startEditing()
     return layer
 
@@ -96,18 +100,19 @@ def keep(
         field_map: name among FIELDS -> field of the layer. Default: fields of the same name. Others stay empty.
 
     Raises:
-        LayerError: the layer cannot be edited, takes no polygons, or refuses this one.
+        LayerError: the layer cannot be edited, takes no polygons, refuses this one, or its CRS cannot hold it.
     """
     if layer.geometryType() != Qgis.GeometryType.Polygon:
         raise LayerError(f"{layer.name()} takes no polygons. Choose a polygon layer.")
     if not layer.isEditable() and not layer.startEditing():
         raise LayerError(f"{layer.name()} cannot be edited. Choose another layer or a new one.")
     fields = dict(guessed_fields(layer) if field_map is None else field_map)
-    if layer.fields().indexOf(class_field) >= 0:
+    if field_map is None and layer.fields().indexOf(class_field) >= 0:
         fields["class"] = class_field
     attributes = _attributes(layer, {fields[name]: value for name, value in polygon.values.items() if name in fields})
+    parts = _parts(layer, polygon)
     layer.beginEditCommand(f"SkySense: {polygon.class_name}")
-    for part in _parts(layer, polygon):
+    for part in parts:
         feature = QgsVectorLayerUtils.createFeature(layer, part, attributes)
         if not layer.addFeature(feature):
             layer.destroyEditCommand()
@@ -120,7 +125,17 @@ def _parts(layer: QgsVectorLayer, polygon: KeptPolygon) -> list[QgsGeometry]:
     """The polygon in the layer's CRS, as features of the layer's kind."""
     geometry = QgsGeometry.fromWkt(polygon.wkt)
     if polygon.crs.isValid() and layer.crs().isValid() and polygon.crs != layer.crs():
-        geometry.transform(QgsCoordinateTransform(polygon.crs, layer.crs(), QgsProject.instance().transformContext()))
+        transform = QgsCoordinateTransform(polygon.crs, layer.crs(), QgsProject.instance().transformContext())
+        try:
+            geometry.transform(transform)
+            fits = geometry.boundingBox().isFinite()  # PROJ gives infinity for some places that a CRS does not know
+        except QgsCsException:
+            fits = False
+        if not fits:
+            raise LayerError(
+                f"The polygon cannot be expressed in {layer.crs().userFriendlyIdentifier()}, the CRS of {layer.name()}. "
+                "Keep it in another layer."
+            )
     if QgsWkbTypes.isMultiType(layer.wkbType()):
         return [geometry]
     return [QgsGeometry(part.clone()) for part in geometry.constParts()]
@@ -147,12 +162,29 @@ def _fields() -> QgsFields:
     return fields
 
 
-def _write_empty(path: Path, crs: QgsCoordinateReferenceSystem) -> None:
+def _write_empty(path: Path, crs: QgsCoordinateReferenceSystem) -> str:
+    """A new table in a GeoPackage, which is made if it is not there; the table's name."""
     options = QgsVectorFileWriter.SaveVectorOptions()
     options.driverName = "GPKG"
     options.layerName = path.stem
+    if path.exists():
+        options.actionOnExistingFile = QgsVectorFileWriter.ActionOnExistingFile.CreateOrOverwriteLayer
+        options.layerName = _free_name(path)
     context = QgsProject.instance().transformContext()
     writer = QgsVectorFileWriter.create(str(path), _fields(), QgsWkbTypes.Type.MultiPolygon, crs, context, options)
     if writer.hasError() != QgsVectorFileWriter.WriterError.NoError:
         raise LayerError(f"{path.name} cannot be written: {writer.errorMessage()}. Choose another file.")
     del writer  # closes the file
+    return options.layerName
+
+
+def _free_name(path: Path) -> str:
+    """A table's name that the GeoPackage does not have yet: a table of that name would be lost."""
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as file:
+            file.execute("SELECT 1 FROM gpkg_contents").fetchall()
+            taken = {name.lower() for (name,) in file.execute("SELECT name FROM sqlite_master")}
+    except sqlite3.Error:
+        raise LayerError(f"{path.name} is there already and is no GeoPackage. Choose another file.") from None
+    names = (path.stem if number == 1 else f"{path.stem}_{number}" for number in count(1))
+    return next(name for name in names if name.lower() not in taken)

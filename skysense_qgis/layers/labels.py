@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from qgis.core import (
     Qgis,
+    QgsFeedback,
     QgsProcessingContext,
     QgsProcessingUtils,
     QgsProviderRegistry,
-    QgsVectorFileWriter,
     QgsVectorLayer,
 )
 
-from .sources import LayerError
+from .snapshot import Snapshot
+from .vectors import copy_polygons
 
 
 def labels_file(layer: QgsVectorLayer, context: QgsProcessingContext | None = None) -> tuple[str, str | None]:
@@ -20,6 +21,11 @@ def labels_file(layer: QgsVectorLayer, context: QgsProcessingContext | None = No
     Raises:
         LayerError: it cannot be saved.
     """
+    return own_file(layer) or save_labels(Snapshot(layer), context or QgsProcessingContext(), QgsFeedback())
+
+
+def own_file(layer: QgsVectorLayer) -> tuple[str, str | None] | None:
+    """Path and layer name of the layer's file; None where that does not hold what the layer shows."""
     changed = layer.subsetString() or layer.isModified() or any(
         layer.fields().fieldOrigin(i) != Qgis.FieldOrigin.Provider for i in range(layer.fields().count())
     )
@@ -28,13 +34,15 @@ def labels_file(layer: QgsVectorLayer, context: QgsProcessingContext | None = No
         path = str(parts.get("path", ""))
         if path and not path.startswith("/vsi"):
             return path, str(parts["layerName"]) if parts.get("layerName") else None
+    return None
+
+
+def save_labels(labels: Snapshot, context: QgsProcessingContext, feedback: QgsFeedback) -> tuple[str, str]:
+    """Path and layer name of a GeoPackage with these labels.
+
+    Raises:
+        LayerError: it cannot be written, or it was cancelled.
+    """
     path = QgsProcessingUtils.generateTempFilename("labels.gpkg", context)
-    options = QgsVectorFileWriter.SaveVectorOptions()
-    options.driverName = "GPKG"
-    options.layerName = "labels"
-    options.attributes = [i for i, field in enumerate(layer.fields()) if field.name().lower() != "fid"]
-    transform_context = context.transformContext() if context is not None else layer.transformContext()
-    error, message, _, _ = QgsVectorFileWriter.writeAsVectorFormatV3(layer, path, transform_context, options)
-    if error != QgsVectorFileWriter.WriterError.NoError:
-        raise LayerError(f"{layer.name()} cannot be saved for the engine: {message}. Check free space.")
+    copy_polygons(path, labels.fields, labels.features(), labels.crs, context.transformContext(), feedback)
     return path, "labels"

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 from qgis.core import (
     Qgis,
+    QgsCategorizedSymbolRenderer,
     QgsColorRampShader,
     QgsContrastEnhancement,
     QgsFillSymbol,
     QgsPalettedRasterRenderer,
     QgsRasterLayer,
     QgsRasterShader,
+    QgsRendererCategory,
     QgsSingleBandGrayRenderer,
     QgsSingleBandPseudoColorRenderer,
     QgsSingleSymbolRenderer,
@@ -56,6 +58,26 @@ def style_objects(layer: QgsVectorLayer) -> None:
     """Segmented objects: an outline and a breath of colour."""
     symbol = QgsFillSymbol.createSimple({"color": "47,126,216,50", "outline_color": "#2f7ed8", "outline_width": "0.5"})
     layer.setRenderer(QgsSingleSymbolRenderer(symbol))
+
+
+def style_kept(layer: QgsVectorLayer, classes: Sequence[tuple[str, str]]) -> None:
+    """Kept polygons in the colours of their classes, name and "#rrggbb"; classes of earlier lists keep theirs."""
+    renderer = layer.renderer()
+    known: dict[str, QColor] = {}
+    if isinstance(renderer, QgsCategorizedSymbolRenderer):
+        known = {str(category.value()): category.symbol().color() for category in renderer.categories()}
+    wanted = {**known, **{name: QColor(colour) for name, colour in classes}}
+    if isinstance(renderer, QgsCategorizedSymbolRenderer) and {n: c.rgb() for n, c in known.items()} == {
+        n: c.rgb() for n, c in wanted.items()
+    }:
+        return
+    categories = []
+    for name, colour in wanted.items():
+        fill = f"{colour.red()},{colour.green()},{colour.blue()},70"
+        symbol = QgsFillSymbol.createSimple({"color": fill, "outline_color": colour.name(), "outline_width": "0.5"})
+        categories.append(QgsRendererCategory(name, symbol, name))
+    layer.setRenderer(QgsCategorizedSymbolRenderer("class", categories))
+    layer.triggerRepaint()
 
 
 def style_classes(layer: QgsRasterLayer, classes: Sequence[ClassInfo]) -> None:

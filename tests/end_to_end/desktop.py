@@ -64,6 +64,7 @@ class Desktop:
             "SKYSENSE_TEST_FOLDER": str(self.folder),
             "XDG_RUNTIME_DIR": str(self.folder),
             "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "XDG_DATA_HOME": str(self.folder / "data"),  # models are trained here, not among the user's own
             "LIBGL_ALWAYS_SOFTWARE": "1",
         }
         self._start(["openbox"])

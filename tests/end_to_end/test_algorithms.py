@@ -149,6 +149,18 @@ def test_embed(qgis, data, tmp_path):
     assert any("Sentinel-1" in line for line in answer["log"]["info"])
 
 
+def test_an_extent_without_crs_is_meant_in_that_of_the_layers(qgis, data, tmp_path):
+    path = str(data / "naip_wetlands/NAIP_20090818.tif")
+    x, dx, _, y, _, dy = gdal.Open(path).GetGeoTransform()
+    extent = f"{x},{x + 100 * dx},{y + 80 * dy},{y}"
+    output = str(tmp_path / "features.tif")
+    qgis.run("embed", LAYERS=[path], EXTENT=extent, OUTPUT=output, COMPONENTS=3)
+    a, da, _, d, _, dd = gdal.Open(output).GetGeoTransform()
+    file = gdal.Open(output)
+    assert (a, d) == pytest.approx((x, y), abs=abs(dx))
+    assert file.RasterXSize * da == pytest.approx(100 * dx, rel=0.2)
+
+
 def test_segment_points(qgis, data, houses, tmp_path):
     output = str(tmp_path / "houses.gpkg")
     image = str(data / "kampala/images/kampala_a.tif")
@@ -239,8 +251,9 @@ class Shown(Exception):
 def engine(qgis_app, tmp_path, monkeypatch):
     sys.path.insert(0, str(REPOSITORY))
     from skysense_qgis.client import client as client_module
+    from skysense_qgis.client import logs
 
-    monkeypatch.setattr(client_module, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr(logs, "log_folder", lambda: tmp_path / "logs")
     engine = client_module.Engine()
     yield engine
     engine.close()

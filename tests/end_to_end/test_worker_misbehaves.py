@@ -63,25 +63,26 @@ def starts(client) -> int:
 
 
 @pytest.mark.parametrize(
-    ("peer", "code", "word"),
+    ("peer", "code", "word", "logged"),
     [
-        ("crashes", "crashed", "killed or crashed"),
-        ("half_frame", "crashed", "ended with code 0"),
-        ("garbage", "protocol", "no message"),
-        ("prints", "protocol", "no message"),
-        ("oversized", "protocol", "1099511627776 bytes"),
-        ("unknown_message", "protocol", "mood"),
-        ("other_protocol", "protocol", "protocol 99"),
-        ("no_start", "environment", "could not be started"),
+        ("crashes", "crashed", "killed or crashed", "took Call"),
+        ("half_frame", "crashed", "ended with code 0", "took Call"),
+        ("garbage", "protocol", "no message", "took Call"),
+        ("prints", "protocol", "no message", "took Call"),
+        ("oversized", "protocol", "1099511627776 bytes", "took Call"),
+        ("unknown_message", "protocol", "mood", "took Call"),
+        ("other_protocol", "protocol", "protocol 99", "started"),
+        ("no_start", "environment", "could not be started", "No module named 'torch'"),
     ],
 )
-def test_all_that_wait_fail_once_and_are_told_why(client_of, wait, peer, code, word):
+def test_all_that_wait_fail_once_and_are_told_why(client_of, wait, peer, code, word, logged):
     client = client_of(peer)
     heard = [ask(client) for _ in range(3)]
     wait(lambda: all(one.answers for one in heard), 15)
     for one in heard:
         assert (one.answers, one.ends, one.results) == (1, 1, [])
         assert one.failures[0].code == code and word in one.failures[0].sentence and one.failures[0].remedy
+        assert logged in one.failures[0].log
     assert not client.busy
 
 
@@ -92,20 +93,25 @@ def test_a_missing_program_fails_in_words(qgis_app, tmp_path, wait):
     heard = ask(client)
     wait(lambda: heard.ends, 5)
     assert heard.failures[0].code == "environment" and "could not be started" in heard.failures[0].sentence
+    assert "logged nothing" in heard.failures[0].log
     client.close()
 
 
-def test_the_log_of_a_worker_that_cannot_start_comes_with_the_failure(client_of, wait):
-    heard = ask(client_of("no_start"))
+def test_the_log_is_of_the_worker_that_failed_alone(client_of, wait):
+    client = client_of("no_start")
+    client.log.parent.mkdir()
+    client.log.write_text("of yesterday\n")
+    heard = ask(client)
     wait(lambda: heard.ends, 10)
-    assert "No module named 'torch'" in heard.failures[0].log
+    assert "No module named 'torch'" in heard.failures[0].log and "yesterday" not in heard.failures[0].log
+    assert client.log.read_text().startswith("of yesterday\n")
     assert "settings" in heard.failures[0].remedy
 
 
 def test_an_answer_of_another_kind_is_a_failure(client_of, wait):
     heard = ask(client_of("other_answer"))
     wait(lambda: heard.ends, 10)
-    assert heard.failures[0].code == "protocol"
+    assert heard.failures[0].code == "protocol" and "took Call" in heard.failures[0].log
 
 
 def test_late_and_double_replies_are_dropped(client_of, wait):
@@ -131,6 +137,24 @@ def test_silence_is_noticed(client_of, wait, monkeypatch):
     wait(lambda: heard.ends, 15)
     assert time.monotonic() - began > 2.0
     assert heard.failures[0].code == "crashed" and "Nothing was heard" in heard.failures[0].sentence
+    assert "took Call" in heard.failures[0].log
+
+
+@pytest.mark.parametrize("peer", ["no_hello", "no_capabilities"])
+def test_silence_before_it_is_ready_gets_more_patience_but_not_for_ever(client_of, wait, monkeypatch, peer):
+    """Loading libraries for the first time takes long, and says nothing."""
+    from skysense_qgis.client import client as module
+
+    monkeypatch.setattr(module, "SILENCE_S", 0.5)
+    monkeypatch.setattr(module, "START_S", 3.0)
+    client = client_of(peer)
+    began = time.monotonic()
+    heard = [ask(client), ask(client)]
+    wait(lambda: all(one.ends for one in heard), 10)
+    assert 3.0 < time.monotonic() - began < 5.0
+    for one in heard:
+        assert one.failures[0].code == "crashed" and "Nothing was heard" in one.failures[0].sentence
+        assert "took Call" in one.failures[0].log and one.answers == 1
 
 
 def test_an_idle_worker_may_be_silent(client_of, wait, monkeypatch):
@@ -160,6 +184,21 @@ def test_nobody_is_blamed_for_the_time_that_qgis_itself_stood_still(client_of, w
     assert heard.answers == 0 and starts(client) == 1
 
 
+@pytest.mark.parametrize("stall_s", [1.2, 1.6, 2.0, 2.4])
+def test_a_cancel_before_qgis_stood_still_costs_the_worker_nothing(client_of, wait, stall_s):
+    """It could not even hear of the cancel, or nobody read that it did."""
+    client = client_of("obedient")
+    heard = ask(client)
+    wait(lambda: client.state == "ready", 10)
+    pid = client.pid
+    heard.handle.cancel()
+    time.sleep(stall_s)
+    wait(lambda: heard.ends, 3)
+    end = time.monotonic() + 0.6
+    wait(lambda: time.monotonic() > end)
+    assert heard.failures[0].code == "cancelled" and client.pid == pid and starts(client) == 1
+
+
 @pytest.mark.parametrize(("peer", "limit_s"), [("slow_to_stop", 3.0), ("deaf", 2.0)])
 def test_a_worker_that_does_not_stop_is_killed_and_started_again(client_of, wait, peer, limit_s):
     client = client_of(peer)
@@ -172,6 +211,7 @@ def test_a_worker_that_does_not_stop_is_killed_and_started_again(client_of, wait
     wait(lambda: mine.ends and other.ends, 10)
     assert time.monotonic() - asked < limit_s
     assert [one.failures[0].code for one in (mine, other)] == ["cancelled", "crashed"]
+    assert ("took Cancel" if peer == "slow_to_stop" else "started") in other.failures[0].log
     assert (mine.answers, other.answers) == (1, 1)
     wait(lambda: client.state == "ready" and client.pid != pid, 10)
     assert not Path(f"/proc/{pid}").exists()
@@ -201,7 +241,57 @@ def test_after_five_crashes_it_is_not_started_again(client_of, wait):
     wait(lambda: refused.ends, 5)
     assert refused.failures[0].code == "crashed" and "5 times within 3 minutes" in refused.failures[0].sentence
     assert starts(client) == 5 and client.reason in refused.failures[0].sentence
+    assert "took Call" in refused.failures[0].log  # of the last crash
     assert states[-1] == "failed"
+
+
+def test_a_restart_forgives_crashes_at_once(client_of, wait):
+    """The engine was set up anew: nobody waits three minutes for it."""
+    client = client_of("crashes")
+    states = []
+    for _ in range(5):
+        wait(partial(_ended, ask(client)), 10)
+    wait(lambda: client.state == "failed", 5)
+    client.state_changed.connect(states.append)
+    client.restart()
+    assert states == ["stopped"] and client.state == "stopped" and client.reason == ""
+    again = ask(client)
+    wait(lambda: again.ends, 10)
+    assert starts(client) == 6
+
+
+def test_a_restart_lets_a_worker_finish_and_then_takes_another(client_of, wait):
+    client = client_of("obedient")
+    heard = ask(client)
+    wait(lambda: client.state == "ready", 10)
+    pid = client.pid
+    client.restart()
+    end = time.monotonic() + 1.0
+    wait(lambda: time.monotonic() > end)
+    assert heard.answers == 0 and client.pid == pid
+    heard.handle.cancel()
+    wait(lambda: heard.ends, 3)
+    assert client.state == "stopped" and client.pid is None
+    wait(lambda: not Path(f"/proc/{pid}").exists(), 5)
+    again = ask(client)
+    wait(lambda: client.state == "ready", 10)
+    assert client.pid not in (None, pid) and starts(client) == 2
+    client.restart()
+    again.handle.cancel()
+    wait(lambda: again.ends, 3)
+    assert not client._crashes
+
+
+def test_an_idle_worker_ends_with_the_restart(client_of, wait):
+    client = client_of("late")
+    wait(partial(_ended, ask(client)), 10)
+    pid = client.pid
+    client.restart()
+    assert client.state == "stopped" and client.pid is None
+    wait(lambda: not Path(f"/proc/{pid}").exists(), 5)
+    end = time.monotonic() + 0.5
+    wait(lambda: time.monotonic() > end)
+    assert starts(client) == 1 and client.state == "stopped"
 
 
 def test_crashes_that_lie_behind_are_forgiven(client_of, wait, monkeypatch):

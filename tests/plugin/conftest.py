@@ -12,7 +12,7 @@ from qgis.PyQt.QtCore import QCoreApplication, QEventLoop
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = REPOSITORY / "tests" / "data"
-sys.path.insert(0, str(REPOSITORY))  # the plugin, as QGIS would find it
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests")]  # the plugin, as QGIS would find it, and gaps
 
 
 def wait_for(condition, seconds: float = 60.0):
@@ -36,8 +36,9 @@ def wait():
 def engine(qgis_app, monkeypatch, tmp_path):
     """The real engine, its logs in a folder of the test's own."""
     from skysense_qgis.client import client as client_module
+    from skysense_qgis.client import logs
 
-    monkeypatch.setattr(client_module, "cache_folder", lambda: tmp_path)
+    monkeypatch.setattr(logs, "log_folder", lambda: tmp_path)
     engine = client_module.Engine()
     yield engine
     engine.close()

@@ -81,11 +81,16 @@ def _standardise(level: Tensor, moments: Moments) -> Tensor:
 
 
 def _cells(counted: NDArray[np.bool_], stride: int) -> NDArray[np.bool_]:
-    """Cells of which at least half the pixels count: (H, W) -> (ceil(H / stride), ceil(W / stride))."""
+    """Cells of which at least half the pixels count: (H, W) -> (ceil(H / stride), ceil(W / stride)).
+
+    Where that leaves none, any pixel will do: layers smaller than a cell have statistics too.
+    """
     share = F.avg_pool2d(
         torch.from_numpy(counted)[None, None].float(), stride, stride, ceil_mode=True, count_include_pad=False
     )
-    return np.asarray(share[0, 0].numpy() >= 0.5)
+    shares = share[0, 0].numpy()
+    half: NDArray[np.bool_] = shares >= 0.5
+    return half if half.any() else shares > 0
 
 
 def _to_pixels(distance: Tensor, stride: int, height: int, width: int) -> Tensor:

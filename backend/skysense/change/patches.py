@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 import shapely
 from numpy.typing import NDArray
 from rasterio.features import shapes
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from shapely.geometry import shape as to_shape
 from shapely.geometry.base import BaseGeometry
 
 from skysense.scene.grid import Grid, Window
 from skysense.scene.ground import pixel_size_m
+
+TOLD_EACH = 1000  # patches
 
 
 @dataclass(frozen=True)
@@ -29,57 +34,99 @@ class Patch:
     max_score: float
 
 
+@dataclass(frozen=True)
+class Pieces:
+    """The parts of patches that lie in one strip, an entry each."""
+
+    outlines: NDArray[np.object_]
+    kinds: NDArray[np.uint8]
+    pixels: NDArray[np.int64]
+    areas_m2: NDArray[np.float64]
+    totals: NDArray[np.float64]  # of the score
+    highest: NDArray[np.float64]  # score
+
+
 class PatchFinder:
-    """Takes strips of full width from the top to the bottom; pieces that touch across strips become one patch."""
+    """Takes strips of full width from the top to the bottom; pieces that touch across strips become one patch.
+
+    It keeps the outline and five numbers of every piece, so its memory grows with the number of patches, not of pixels.
+    """
 
     def __init__(self, grid: Grid) -> None:
         self._grid = grid
-        self._parent: list[int] = []  # of each piece, union-find
-        self._pieces: list[Patch] = []
+        self._strips: list[Pieces] = []
+        self._count = 0
+        self._touching: list[NDArray[np.int64]] = []  # pairs of pieces (N, 2)
         self._last_row: NDArray[np.int64] = np.full(grid.width, -1)  # piece of each pixel of the row above
         self._last_kind: NDArray[np.uint8] = np.zeros(grid.width, np.uint8)
-        self._pieces_of_strip: list[tuple[int, int]] = []
 
     def add(self, rows: slice, kinds: NDArray[np.uint8], scores: NDArray[np.float32]) -> None:
         """The next strip: kinds (h, W), 0 where nothing changed, and scores (h, W)."""
-        first = len(self._pieces)
         labels, count = _label(kinds)
         strip = self._grid.window(Window(rows.start, 0, rows.stop - rows.start, self._grid.width))
-        self._pieces += _measure(labels, count, kinds, scores, strip)
-        self._parent += range(first, first + count)
-        ids = np.where(labels > 0, labels.astype(np.int64) + first - 1, -1)
+        self._strips.append(_measure(labels, count, kinds, scores, strip))
+        ids = np.where(labels > 0, labels.astype(np.int64) + self._count - 1, -1)
         touching = (ids[0] >= 0) & (self._last_row >= 0) & (kinds[0] == self._last_kind)
-        for a, b in np.unique(np.stack([self._last_row[touching], ids[0][touching]], axis=1), axis=0):
-            self._join(int(a), int(b))
+        self._touching.append(np.unique(np.stack([self._last_row[touching], ids[0][touching]], axis=1), axis=0))
         self._last_row, self._last_kind = ids[-1], kinds[-1].copy()
-        self._pieces_of_strip.append((first, count))
+        self._count += count
 
-    def patches(self, minimum_area_m2: float = 0.0) -> list[Patch]:
-        """All patches of at least this area, in the order of their first pixel."""
-        return [patch for patch in self._merged().values() if not patch.area_m2 < minimum_area_m2]
+    def patches(self, minimum_area_m2: float, told: Callable[[float], None]) -> list[Patch]:
+        """All patches of at least this area, in the order of their first pixel, after the last strip.
+
+        Args:
+            minimum_area_m2: patches without a known area stay.
+            told: hears the share done, and stops it by what it raises.
+        """
+        groups, areas = self._groups
+        if not self._count:
+            return []
+        outlines, kinds, pixels, totals, highest = (
+            np.concatenate([getattr(strip, name) for strip in self._strips])
+            for name in ("outlines", "kinds", "pixels", "totals", "highest")
+        )
+        order = np.argsort(groups, kind="stable")
+        starts = np.flatnonzero(np.diff(groups[order], prepend=-1))
+        patches = []
+        for group, pieces in enumerate(np.split(order, starts[1:])):
+            if group % TOLD_EACH == 0:
+                told(group / len(starts))
+            if areas[group] < minimum_area_m2:
+                continue
+            count = int(pixels[pieces].sum())
+            patches.append(
+                Patch(
+                    outline=outlines[pieces[0]] if len(pieces) == 1 else shapely.union_all(outlines[pieces]),
+                    kind=int(kinds[pieces[0]]),
+                    pixels=count,
+                    area_m2=float(areas[group]),
+                    mean_score=float(totals[pieces].sum() / count),
+                    max_score=float(highest[pieces].max()),
+                )
+            )
+        return patches
 
     def kept(self, minimum_area_m2: float) -> Iterator[NDArray[np.bool_]]:
         """For each strip, in order: which of its labels (1 …, as `add` numbered them) belong to such a patch."""
-        merged = self._merged()
-        for first, count in self._pieces_of_strip:
-            keep = [not merged[self._root(first + i)].area_m2 < minimum_area_m2 for i in range(count)]
-            yield np.array([False, *keep])
+        groups, areas = self._groups
+        keep = ~(areas[groups] < minimum_area_m2)
+        first = 0
+        for strip in self._strips:
+            yield np.concatenate([[False], keep[first : first + len(strip.kinds)]])
+            first += len(strip.kinds)
 
-    def _merged(self) -> dict[int, Patch]:
-        members: dict[int, list[Patch]] = {}
-        for number, piece in enumerate(self._pieces):
-            members.setdefault(self._root(number), []).append(piece)
-        return {root: _merge(pieces) for root, pieces in members.items()}
-
-    def _root(self, number: int) -> int:
-        while self._parent[number] != number:
-            self._parent[number] = self._parent[self._parent[number]]
-            number = self._parent[number]
-        return number
-
-    def _join(self, a: int, b: int) -> None:
-        a, b = sorted((self._root(a), self._root(b)))
-        self._parent[b] = a
+    @cached_property
+    def _groups(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The patch of each piece, numbered by their first pieces, and the area of each patch."""
+        if not self._count:
+            return np.zeros(0, np.int64), np.zeros(0)
+        pairs = np.concatenate(self._touching)
+        graph = coo_matrix((np.ones(len(pairs), bool), (pairs[:, 0], pairs[:, 1])), shape=(self._count, self._count))
+        _, found = connected_components(graph, directed=False)
+        _, first, groups = np.unique(found, return_index=True, return_inverse=True)
+        groups = np.argsort(np.argsort(first))[groups]
+        areas = np.bincount(groups, np.concatenate([strip.areas_m2 for strip in self._strips]))
+        return groups, areas.astype(np.float64)
 
 
 def without_small(kinds: NDArray[np.uint8], keep: NDArray[np.bool_]) -> NDArray[np.uint8]:
@@ -101,44 +148,19 @@ def _label(kinds: NDArray[np.uint8]) -> tuple[NDArray[np.int32], int]:
 
 def _measure(
     labels: NDArray[np.int32], count: int, kinds: NDArray[np.uint8], scores: NDArray[np.float32], strip: Grid
-) -> list[Patch]:
+) -> Pieces:
     inside = labels > 0
     at = labels[inside] - 1
     pixels = np.bincount(at, minlength=count)
-    total = np.bincount(at, scores[inside], count)
+    total = np.bincount(at, scores[inside], count).astype(np.float64)
     highest = np.full(count, -np.inf)
     np.maximum.at(highest, at, scores[inside])
     kind = np.zeros(count, np.uint8)
     kind[at] = kinds[inside]
-    outlines: list[list[BaseGeometry]] = [[] for _ in range(count)]
+    outlines = np.empty(count, dtype=object)
     for geometry, value in shapes(labels, mask=inside, connectivity=4, transform=strip.transform):
-        outlines[int(value) - 1].append(to_shape(geometry))
-    area = _pixel_area_m2(strip)
-    return [
-        Patch(
-            outline=outlines[i][0],
-            kind=int(kind[i]),
-            pixels=int(pixels[i]),
-            area_m2=float(pixels[i] * area),
-            mean_score=float(total[i] / pixels[i]),
-            max_score=float(highest[i]),
-        )
-        for i in range(count)
-    ]
-
-
-def _merge(pieces: list[Patch]) -> Patch:
-    if len(pieces) == 1:
-        return pieces[0]
-    pixels = sum(piece.pixels for piece in pieces)
-    return Patch(
-        outline=shapely.union_all([piece.outline for piece in pieces]),
-        kind=pieces[0].kind,
-        pixels=pixels,
-        area_m2=sum(piece.area_m2 for piece in pieces),
-        mean_score=sum(piece.mean_score * piece.pixels for piece in pieces) / pixels,
-        max_score=max(piece.max_score for piece in pieces),
-    )
+        outlines[int(value) - 1] = to_shape(geometry)
+    return Pieces(outlines, kind, pixels, (pixels * _pixel_area_m2(strip)).astype(np.float64), total, highest)
 
 
 def _pixel_area_m2(strip: Grid) -> float:

@@ -88,11 +88,6 @@ class ScenePairs:
             np.ascontiguousarray(before[:, *inner]), np.ascontiguousarray(after[:, *inner]), valid, counted
         )
 
-    def read_inside(self, core: Window, halo_px: int) -> PixelPair:
-        """The core with a halo that ends where the scene ends, and the core's place in it."""
-        window = self.clipped(core, halo_px)
-        return self.read(window, core)
-
     def clipped(self, core: Window, halo_px: int) -> Window:
         """The core and its halo within the scene."""
         grid = self.scene.grid

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -11,17 +10,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from skysense.errors import RequestError
-from skysense.jobs.batches import SceneTiles, TileData
+from skysense.jobs.batches import SceneTiles, TileData, check_sensors
 from skysense.jobs.encoders import choose_device, stoppable
 from skysense.jobs.pipeline import WriteBehind, read_ahead
 from skysense.jobs.provenance import inputs_of, scene_facts
-from skysense.jobs.report import Part, Report
+from skysense.jobs.report import FINISHING, Part, Report, telling
 from skysense.protocol.requests import ApplyModel, LabelMapWritten
 from skysense.scene.grid import Window
 from skysense.scene.read import SceneReader
 from skysense.scene.tiles import Tile
-from skysense.scene.write import RasterWriter
+from skysense.scene.write import OutputSet, RasterWriter, check_outputs
 from skysense.training.checkpoint import Segmenter, load_segmenter
 
 NO_CLASS = 0
@@ -41,26 +39,27 @@ def run(request: ApplyModel, report: Report) -> LabelMapWritten:
     """Classify every pixel of the scene.
 
     Raises:
-        RequestError: one name for two files. ModelError: no model, or one of another encoder. RasterError and its kinds. OutputError.
+        BandError: other sensors than the model needs. ModelError: no model, or one of another encoder. RasterError and its kinds. OutputError.
     """
     started = time.monotonic()
-    if request.confidence_path == request.output_path:
-        raise RequestError("Classes and confidence have the same file name.", "Choose two names.")
     report.progress(0.0, "Loading the model")
+    inputs = [*inputs_of(request.scene), request.model_path]
+    check_outputs((request.output_path, request.confidence_path), inputs)
     device = choose_device(request.device)
     segmenter = load_segmenter(request.model_path, device)
     values = np.array([entry.value for entry in segmenter.classes], np.uint8)
     counts = np.zeros(256, np.int64)
     facts = {**scene_facts(request.scene), "model": request.model_path, "model_digest": segmenter.card.digest}
-    inputs = [*inputs_of(request.scene), request.model_path]
     with SceneReader(request.scene) as scene, stoppable(segmenter, report), ExitStack() as stack:
         tiles = SceneTiles(scene, segmenter.info)
+        check_sensors(tiles, segmenter.card)
         tiling = tiles.tiling(request.tile_px)
         legend = {entry.value: _rgba(entry.colour) for entry in segmenter.classes}
+        files = stack.enter_context(OutputSet())
         output = stack.enter_context(
             RasterWriter(
                 request.output_path, scene.grid, ("class",), "uint8", NO_CLASS, inputs=inputs, facts=facts,
-                palette={NO_CLASS: (0, 0, 0, 0), **legend}, finishing=_finishing(Part(report, 0.97, 1.0)),
+                palette={NO_CLASS: (0, 0, 0, 0), **legend}, finishing=telling(Part(report, 0.97, 1.0), FINISHING), together=files,
             )
         )  # fmt: skip
         confidence = None
@@ -68,7 +67,7 @@ def run(request: ApplyModel, report: Report) -> LabelMapWritten:
             confidence = stack.enter_context(
                 RasterWriter(
                     request.confidence_path, scene.grid, ("confidence in per cent",), "uint8", NO_CONFIDENCE,
-                    inputs=inputs, facts=facts, finishing=_finishing(Part(report, 0.95, 0.97)),
+                    inputs=inputs, facts=facts, finishing=telling(Part(report, 0.95, 0.97), FINISHING), together=files,
                 )
             )  # fmt: skip
 
@@ -83,7 +82,7 @@ def run(request: ApplyModel, report: Report) -> LabelMapWritten:
                 labels = classify(segmenter, data, tile, values, device)
                 counts += np.bincount(labels.classes.ravel(), minlength=256)
                 writer.put(labels)
-        report.progress(0.95, "Finishing the files")
+        report.progress(0.95, FINISHING)
         height, width = scene.grid.height, scene.grid.width
     total = max(int(counts[values].sum()), 1)
     return LabelMapWritten(
@@ -112,10 +111,6 @@ def classify(
     classes = np.where(valid, values[best.cpu().numpy()], NO_CLASS).astype(np.uint8)
     percent = np.rint(100 * probability.cpu().numpy())
     return Labels(tile.core, classes, np.where(valid, percent, NO_CONFIDENCE).astype(np.uint8))
-
-
-def _finishing(part: Part) -> Callable[[float], None]:
-    return lambda share: part.progress(share, "Finishing the files")
 
 
 def _rgba(colour: str) -> tuple[int, int, int, int]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from skysense.errors import BandError
 from skysense.models.interface import SENSOR_ORDER, EncoderInfo, SceneBatch
+from skysense.protocol.requests import ModelCard
 from skysense.protocol.sensors import SENSORS
 from skysense.scene.grid import Window
 from skysense.scene.ground import lonlat
@@ -70,7 +71,8 @@ class SceneTiles:
             values, valid, bands = self._series(sensor, readers, outer, coarseness)
             arrays[f"{sensor}_bands"] = bands
             if sensor == "hr":
-                arrays["hr"], arrays["hr_valid"] = values[0], valid[0]  # the newest picture
+                arrays["hr"], arrays["hr_valid"] = newest_seen(values, valid)
+                arrays["hr_days"] = np.array(readers[-1].day, np.int64)
             else:
                 arrays[sensor], arrays[f"{sensor}_valid"] = values, valid
                 arrays[f"{sensor}_days"] = np.array([reader.day for reader in readers], np.int64)
@@ -83,8 +85,6 @@ class SceneTiles:
         self, sensor: str, readers: list[AcquisitionReader], window: Window, coarseness: int
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
         """Values (T, C, h, w) in the encoder's band order, validity (T, h, w), bands that all dates have (C,)."""
-        if sensor == "hr":
-            readers = readers[-1:]
         count = len(SENSORS[sensor].bands)
         height, width = window.height // coarseness, window.width // coarseness
         values = np.zeros((len(readers), count, height, width), np.float32)
@@ -116,6 +116,33 @@ class SceneTiles:
             return float("nan"), float("nan")
         west, south, east, north = grid.bounds
         return lonlat(grid.crs_text, (west + east) / 2, (south + north) / 2)
+
+
+def check_sensors(tiles: SceneTiles, card: ModelCard) -> None:
+    """A trained head reads what the encoder makes of all its sensors together: neither fewer nor more will do.
+
+    Raises:
+        BandError: the scene holds other sensors than the model was trained on.
+    """
+    if set(tiles.series) != set(card.sensors):
+        wanted, there = (
+            " and ".join(SENSORS[sensor].label for sensor in SENSOR_ORDER if sensor in sensors)
+            for sensors in (card.sensors, tiles.series)
+        )
+        raise BandError(
+            f"{card.label} was trained on {wanted}, the scene holds {there}.",
+            "Give the scene layers of these sensors alone, or choose a model that was trained on what it holds.",
+        )
+
+
+def newest_seen(
+    values: NDArray[np.float32], valid: NDArray[np.bool_]
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Dates (T, C, h, w) and (T, h, w), the oldest first -> the newest valid pixel (C, h, w), and where there is one."""
+    picture = values[0]
+    for newer, seen in zip(values[1:], valid[1:]):
+        picture = np.where(seen, newer, picture)
+    return picture, np.logical_or.reduce(valid, axis=0)
 
 
 def _box(window: Window, outer: Window, coarseness: int) -> NDArray[np.float32]:

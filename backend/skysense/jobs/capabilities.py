@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 
@@ -15,10 +16,25 @@ log = logging.getLogger(__name__)
 
 def capabilities() -> Capabilities:
     """Try each device with one small product: a driver alone proves nothing."""
-    devices = (_cpu(), *(_cuda(index) for index in range(torch.cuda.device_count())))
-    usable = [device.key for device in devices if device.usable]
+    devices = _devices()
+    usable = tuple(device.key for device in devices if device.usable)
     models = tuple(key for key in catalog.ENCODERS if catalog.bundled_weights(key) is not None)
-    return Capabilities(devices=devices, default_device=usable[-1] if len(usable) == 1 else usable[1], models=models)
+    return Capabilities(devices=devices, default_device=default_device(usable), models=models)
+
+
+@functools.cache  # asked by each job; cards do not come and go
+def usable_devices() -> tuple[str, ...]:
+    """Keys of the devices that work, the CPU first."""
+    return tuple(device.key for device in _devices() if device.usable)
+
+
+def default_device(usable: tuple[str, ...]) -> str:
+    """The first GPU that works, else the CPU."""
+    return usable[min(1, len(usable) - 1)]
+
+
+def _devices() -> tuple[Device, ...]:
+    return _cpu(), *(_cuda(index) for index in range(torch.cuda.device_count()))
 
 
 def _cpu() -> Device:

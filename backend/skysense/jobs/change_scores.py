@@ -20,14 +20,13 @@ from skysense.errors import BandError, GridError, RequestError
 from skysense.jobs.change_warnings import stored_alike
 from skysense.jobs.encoders import choose_device, encoder_on
 from skysense.jobs.report import Part, Report
-from skysense.protocol.requests import DetectChange
+from skysense.protocol.requests import CHANGE_METHODS, DetectChange
 from skysense.protocol.scene_source import SceneSource
 from skysense.protocol.sensors import SENSORS
 from skysense.scene.grid import Grid, Window
 from skysense.scene.read import SceneReader
 from skysense.scene.tiles import Tiling
 
-METHODS = ("auto", "change-vector", "log-ratio", "deep-features")
 SAMPLED_TILES = 64  # whose features give the statistics of a large layer; smaller ones are seen whole
 # Small enough that a tile of both dates takes less than a second or two: the job is cancelled between tiles.
 PIXEL_TILE_PX = 512  # of methods without an encoder
@@ -50,8 +49,8 @@ class ScoredPart:
 # -- which method ----------------------------------------------------------------------------------------------------
 def choose_parts(request: DetectChange) -> list[tuple[str, str]]:
     """(sensor, method) of each part of the score: one, or two where both Sentinels see both dates."""
-    if request.method not in METHODS:
-        raise RequestError(f"There is no method {request.method!r}.", f"Choose one of {', '.join(METHODS)}.")
+    if request.method not in CHANGE_METHODS:
+        raise RequestError(f"There is no method {request.method!r}.", f"Choose one of {', '.join(CHANGE_METHODS)}.")
     before, after = _sensors(request.before), _sensors(request.after)
     common = [sensor for sensor in ("hr", "s2", "s1") if sensor in before & after]
     if not common:

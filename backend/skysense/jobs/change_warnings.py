@@ -28,7 +28,8 @@ def check_dates(before: SceneSource, after: SceneSource) -> tuple[str, str]:
             if acquisition.date is None:
                 raise DateError(
                     f"{acquisition.name or acquisition.path} has no date.",
-                    "Enter the day of its acquisition in the scene table; change is always between two dates.",
+                    "Say the day of its acquisition: in the scene table, under Dates in Processing, or by --before-dates and "
+                    "--after-dates in the shell. Change is always between two dates.",
                 )
     last = max(_day(acquisition) for acquisition in before.acquisitions)
     first = min(_day(acquisition) for acquisition in after.acquisitions)

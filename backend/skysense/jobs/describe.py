@@ -7,9 +7,8 @@ from pathlib import Path
 from rasterio.io import DatasetReader
 
 from skysense.jobs.report import Report
-from skysense.protocol.guess import RasterFacts, guess, wavelength_nm
+from skysense.protocol.guess import BASELINE_TAG, RasterFacts, guess, wavelength_nm
 from skysense.protocol.requests import DescribeRaster, RasterDescription
-from skysense.protocol.scene_source import Extent
 from skysense.scene.display import choose_display, overview, percentiles
 from skysense.scene.ground import pixel_size_m
 from skysense.scene.open import open_raster
@@ -18,16 +17,20 @@ from skysense.scene.warp import native_grid
 
 def run(request: DescribeRaster, report: Report) -> RasterDescription:
     """Describe one file; see `describe`."""
-    return describe(request.path)
+    return describe(request.path, request.crs)
 
 
-def describe(path: str) -> RasterDescription:
+def describe(path: str, crs: str = "") -> RasterDescription:
     """Open the file and guess sensor, bands, scaling, date and display from names, tags and its overview.
+
+    Args:
+        path: the raster.
+        crs: where the user says that it lies; "" as the file says.
 
     Raises:
         RasterError: it cannot be used.
     """
-    with open_raster(path) as dataset:
+    with open_raster(path, crs) as dataset:
         grid = native_grid(dataset)
         gsd_m = None
         if grid.crs is not None:
@@ -51,13 +54,13 @@ def describe(path: str) -> RasterDescription:
             date=guessed.date,
             reasons=guessed.reasons,
             display=choose_display(dataset, guessed.sensor, guessed.bands),
+            assigned_crs=crs,
+            low=facts.low,
+            high=facts.high,
+            scale=facts.scale,
+            offset=facts.offset,
+            processing_baseline=facts.tags.get(BASELINE_TAG, ""),
         )
-
-
-def whole_extent(description: RasterDescription) -> Extent:
-    """The raster's footprint."""
-    a, _, west, _, e, north = description.transform
-    return Extent(description.crs, west, north + e * description.height, west + a * description.width, north)
 
 
 def _facts(dataset: DatasetReader, path: str, gsd_m: float | None) -> RasterFacts:

@@ -6,7 +6,6 @@ between the passes, so that a layer of any size fits.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -25,12 +24,12 @@ from skysense.jobs.change_scores import ScoredPart, Scoring, choose_parts
 from skysense.jobs.change_warnings import check_dates, stored_alike, warnings_for
 from skysense.jobs.encoders import choose_device, encoder_on
 from skysense.jobs.provenance import inputs_of, scene_facts
-from skysense.jobs.report import Part, Report
+from skysense.jobs.report import FINISHING, Part, Report, telling
 from skysense.protocol.requests import ChangeWritten, DetectChange
 from skysense.scene.grid import Grid, Window
 from skysense.scene.read import SceneReader
 from skysense.scene.vector import write_polygons
-from skysense.scene.write import RasterWriter, check_target
+from skysense.scene.write import OutputSet, RasterWriter, check_outputs, working_folder
 
 NO_DATA = 255
 CHANGED_COLOUR = (214, 39, 40, 255)
@@ -49,19 +48,19 @@ def run(request: DetectChange, report: Report) -> ChangeWritten:
     report.progress(0.0, "Checking the scenes")
     before_date, after_date = check_dates(request.before, request.after)
     parts = choose_parts(request)
-    outputs = [path for path in (request.score_path, request.mask_path, request.polygons_path) if path is not None]
-    for path in outputs:
-        check_target(Path(path), inputs_of(request.before, request.after))
+    check_outputs(
+        (request.score_path, request.mask_path, request.polygons_path), inputs_of(request.before, request.after)
+    )
     with ExitStack() as stack:
         scene = stack.enter_context(SceneReader(on_one_grid(request.before, request.after)))
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".change.", dir=Path(request.score_path).parent))
+        folder = stack.enter_context(working_folder(Path(request.score_path)))
         scored = [
             Scoring.of(sensor, method, scene, request).score(
                 Path(folder), Part(report, 0.8 * i / len(parts), 0.8 * (i + 1) / len(parts))
             )
             for i, (sensor, method) in enumerate(parts)
         ]
-        decision = _decide(scored, request)
+        decision = _decide(scored, request, Part(report, 0.8, 0.82))
         threshold = decision.threshold if request.threshold is None else request.threshold
         warnings = warnings_for(request, scene, [part.method for part in scored], threshold)
         facts = {
@@ -79,7 +78,7 @@ def run(request: DetectChange, report: Report) -> ChangeWritten:
             encoder = encoder_on(request.encoder, choose_device(request.device))
             facts |= {"encoder": encoder.info.key, "encoder_digest": encoder.info.digest}
         output = Output(request, scene.grid, scored, decision, threshold, facts)
-        share, patches = output.write((before_date, after_date), Part(report, 0.8, 1.0))
+        share, patches = output.write((before_date, after_date), Part(report, 0.82, 1.0))
     return ChangeWritten(
         score_path=request.score_path,
         mask_path=request.mask_path,
@@ -100,19 +99,23 @@ def _name(scored: list[ScoredPart]) -> str:
 
 
 # -- decision --------------------------------------------------------------------------------------------------------
-def _decide(scored: list[ScoredPart], request: DetectChange) -> Decision:
+def _decide(scored: list[ScoredPart], request: DetectChange, report: Report) -> Decision:
     """Each method's rule for the threshold, on the whole layer."""
+    stage = "Finding the threshold"
     if len(scored) == 2:
         optical, radar = (part.layer for part in scored)
-        combine = summed(optical.histogram(), radar.histogram())
+        combine = summed(
+            optical.histogram(telling(Part(report, 0.0, 0.3), stage)), radar.histogram(telling(Part(report, 0.3, 0.6), stage))
+        )
         histogram = Histogram()
         for rows in optical.strips():
+            report.progress(0.6 + 0.4 * rows.start / optical.height, stage)
             window = Window(rows.start, 0, rows.stop - rows.start, optical.width)
             histogram.add(combine(optical.read(window), radar.read(window)).astype(np.float16))
         found = plain(histogram, -np.inf, "sum of standard scores of both sensors")
         return Decision(combine, found.threshold, found.unit, {"otsu": found.facts["otsu"]})
     (part,) = scored
-    histogram = part.layer.histogram()
+    histogram = part.layer.histogram(telling(report, stage))
     if part.method == "log-ratio":
         return apart(histogram)
     if part.method == "deep-features":
@@ -141,23 +144,27 @@ class Output:
             finder = PatchFinder(self.grid)
             for rows, score, kinds in self._strips(Part(report, 0.0, 0.4), "Outlining changes"):
                 finder.add(rows, kinds, score)
-        patches = finder.patches(minimum) if finder is not None else []
+        patches = finder.patches(minimum, telling(Part(report, 0.4, 0.5), "Outlining changes")) if finder is not None else []
         keep = iter(finder.kept(minimum)) if finder is not None else None
         changed = counted = 0
         inputs = inputs_of(self.request.before, self.request.after)
-        with ExitStack() as stack:
+        with OutputSet() as files, ExitStack() as stack:
             raster = stack.enter_context(
-                RasterWriter(self.request.score_path, self.grid, ["change score"], "float32", np.nan,
-                             inputs=inputs, facts=self.facts)  # fmt: skip
-            )
+                RasterWriter(
+                    self.request.score_path, self.grid, ["change score"], "float32", np.nan, inputs=inputs,
+                    facts=self.facts, finishing=telling(Part(report, 0.9, 1.0), FINISHING), together=files,
+                )
+            )  # fmt: skip
             mask = None
             if self.request.mask_path is not None:
                 palette = {0: (255, 255, 255, 0), 1: CHANGED_COLOUR}
                 mask = stack.enter_context(
-                    RasterWriter(self.request.mask_path, self.grid, ["changed"], "uint8", NO_DATA,
-                                 inputs=inputs, facts=self.facts, palette=palette)  # fmt: skip
-                )
-            for rows, score, kinds in self._strips(Part(report, 0.4, 0.9), "Writing rasters"):
+                    RasterWriter(
+                        self.request.mask_path, self.grid, ["changed"], "uint8", NO_DATA, inputs=inputs, facts=self.facts,
+                        palette=palette, finishing=telling(Part(report, 0.85, 0.9), FINISHING), together=files,
+                    )
+                )  # fmt: skip
+            for rows, score, kinds in self._strips(Part(report, 0.5, 0.84), "Writing rasters"):
                 window = Window(rows.start, 0, rows.stop - rows.start, self.grid.width)
                 kept = kinds if keep is None else without_small(kinds, next(keep))
                 valid = ~np.isnan(score)
@@ -167,9 +174,10 @@ class Output:
                     mask.write(window, np.where(valid, kept > 0, NO_DATA)[None])
             share = changed / max(counted, 1)
             raster.note(changed_share=share)
-            report.progress(0.9, "Finishing the files")
             if self.request.polygons_path is not None:
-                self._write_polygons(self.request.polygons_path, patches, dates)
+                report.progress(0.84, "Writing polygons")
+                self._write_polygons(self.request.polygons_path, patches, dates, files)
+            report.progress(0.85, FINISHING)
         return share, len(patches) if self.request.polygons_path is not None else 0
 
     def _strips(
@@ -190,7 +198,7 @@ class Output:
     def _signed(self) -> bool:
         return [part.method for part in self.scored] == ["log-ratio"]
 
-    def _write_polygons(self, path: str, patches: list[Patch], dates: tuple[str, str]) -> None:
+    def _write_polygons(self, path: str, patches: list[Patch], dates: tuple[str, str], files: OutputSet) -> None:
         fields: dict[str, list[object]] = {
             "before_date": [np.datetime64(dates[0])] * len(patches),
             "after_date": [np.datetime64(dates[1])] * len(patches),
@@ -202,4 +210,5 @@ class Output:
             names = {FALL: "darker", RISE: "brighter"}
             fields["direction"] = [names[patch.kind] for patch in patches]
         outlines = [patch.outline for patch in patches]
-        write_polygons(path, LAYER, outlines, fields, self.grid.crs_text, inputs_of(self.request.before, self.request.after))
+        inputs = inputs_of(self.request.before, self.request.after)
+        write_polygons(path, LAYER, outlines, fields, self.grid.crs_text, inputs, files)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -17,13 +17,13 @@ from skysense.jobs.components import Components, CovarianceSum
 from skysense.jobs.encoders import choose_device, encoder_on, stoppable
 from skysense.jobs.pipeline import WriteBehind, read_ahead
 from skysense.jobs.provenance import inputs_of, scene_facts
-from skysense.jobs.report import Part, Report
+from skysense.jobs.report import FINISHING, Part, Report, telling
 from skysense.models.interface import Encoder
 from skysense.protocol.requests import EmbedScene, FeatureMapWritten
 from skysense.scene.grid import Window
 from skysense.scene.read import SceneReader
 from skysense.scene.tiles import Tile, Tiling
-from skysense.scene.write import RasterWriter
+from skysense.scene.write import OutputSet, RasterWriter, check_outputs
 
 SAMPLED_TILES = 64  # at most, and a sixteenth of all, but at least
 LEAST_SAMPLED = 4
@@ -60,6 +60,8 @@ def run(request: EmbedScene, report: Report) -> FeatureMapWritten:
     """
     started = time.monotonic()
     report.progress(0.0, "Loading the model")
+    inputs = inputs_of(request.scene)
+    check_outputs((request.output_path, request.picture_path), inputs)
     device = choose_device(request.device)
     encoder = encoder_on(request.encoder, device)
     _check(request, encoder)
@@ -78,12 +80,12 @@ def run(request: EmbedScene, report: Report) -> FeatureMapWritten:
             "explained_variance": components.share if request.components else None,
             "tile_px": tiling.tile_px + 2 * tiling.halo_px,
         }
-        inputs = inputs_of(request.scene)
         names = [f"component {i + 1}" if request.components else f"feature {i + 1}" for i in range(count)]
+        files = stack.enter_context(OutputSet())
         output = stack.enter_context(
             RasterWriter(
                 request.output_path, grid, names, "float32", NODATA, inputs=inputs, facts=facts,
-                finishing=_finishing(Part(report, 0.96, 1.0)),
+                finishing=telling(Part(report, 0.96, 1.0), FINISHING), together=files,
             )
         )  # fmt: skip
         picture = None
@@ -91,7 +93,7 @@ def run(request: EmbedScene, report: Report) -> FeatureMapWritten:
             picture = stack.enter_context(
                 RasterWriter(
                     request.picture_path, grid, ("red", "green", "blue"), "uint8", 0, inputs=inputs, facts=facts,
-                    finishing=_finishing(Part(report, 0.95, 0.96)),
+                    finishing=telling(Part(report, 0.95, 0.96), FINISHING), together=files,
                 )
             )  # fmt: skip
 
@@ -110,7 +112,7 @@ def run(request: EmbedScene, report: Report) -> FeatureMapWritten:
             for done, (_, cells) in enumerate(encoded, start=sample.encoded):
                 report.progress(0.95 * done / work, "Encoding tiles", f"tile {done + 1} of {work}")
                 writer.put(cells)
-        report.progress(0.95, "Finishing the files")
+        report.progress(0.95, FINISHING)
     return FeatureMapWritten(
         path=request.output_path,
         picture_path=request.picture_path,
@@ -190,12 +192,6 @@ def _check(request: EmbedScene, encoder: Encoder) -> None:
             f"{request.components} components were asked for, {encoder.info.label} has {encoder.info.fused_channels} features.",
             "Choose fewer components, or 0 for all features.",
         )
-    if request.picture_path == request.output_path:
-        raise RequestError("The feature map and its picture have the same name.", "Choose two names.")
-
-
-def _finishing(part: Part) -> Callable[[float], None]:
-    return lambda share: part.progress(share, "Finishing the files")
 
 
 def _colours(values: NDArray[np.float32], stretch: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.uint8]:

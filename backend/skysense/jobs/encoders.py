@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from skysense.errors import Cancelled, DeviceError
+from skysense.jobs.capabilities import default_device, usable_devices
 from skysense.jobs.report import Report
 from skysense.models.catalog import load_encoder
 from skysense.models.interface import Encoder
@@ -30,6 +32,13 @@ def encoder_on(key: str, device: torch.device) -> Encoder:
         _loaded.clear()  # one at a time: memory belongs to the images
         _loaded[name] = load_encoder(key, device=device)
     return _loaded[name]
+
+
+def drop() -> None:
+    """Forget the weights; they are loaded again when they are asked for."""
+    _loaded.clear()
+    gc.collect()  # modules and their hooks hold one another
+    torch.cuda.empty_cache()
 
 
 @contextmanager
@@ -53,16 +62,17 @@ def stoppable(model: nn.Module, report: Report) -> Iterator[None]:
 
 
 def choose_device(name: str) -> torch.device:
-    """"auto" takes a GPU that works, else the CPU.
+    """"auto" takes a GPU that works, else the CPU; "cuda" the first that works.
 
     Raises:
-        DeviceError: the device that was asked for is not there.
+        DeviceError: the device that was asked for is not there or does not work.
     """
+    keys = usable_devices()
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise DeviceError("There is no graphics card that PyTorch can use.", "Choose the CPU or automatic device.")
-    try:
-        return torch.device(name)
-    except RuntimeError as error:
-        raise DeviceError(f"There is no device {name!r}.", "Choose auto, cpu or cuda.") from error
+        return torch.device(default_device(keys))
+    first = next((key for key in keys if name == key or (name == "cuda" and key.startswith("cuda:"))), None)
+    if first is None:
+        if name.startswith("cuda"):
+            raise DeviceError("There is no such graphics card that PyTorch can use.", "Choose the CPU or automatic device.")
+        raise DeviceError(f"There is no device {name!r}.", f"Choose auto or one of {', '.join(keys)}.")
+    return torch.device(first)

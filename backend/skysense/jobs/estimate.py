@@ -13,7 +13,7 @@ from torch import nn
 
 from skysense.change.scene_pairs import on_one_grid
 from skysense.errors import OutputError, RequestError
-from skysense.jobs.batches import SceneTiles
+from skysense.jobs.batches import SceneTiles, check_sensors
 from skysense.jobs.change_scores import Scoring, choose_parts
 from skysense.jobs.change_warnings import check_dates
 from skysense.jobs.encoders import choose_device, encoder_on, stoppable
@@ -23,7 +23,7 @@ from skysense.protocol.requests import ApplyModel, CostEstimate, DetectChange, E
 from skysense.scene.grid import Grid
 from skysense.scene.read import SceneReader
 from skysense.scene.write import BLOCK_PX
-from skysense.training.checkpoint import load_segmenter
+from skysense.training.checkpoint import Segmenter, load_segmenter
 
 OVERVIEWS = 4 / 3  # a raster with its overviews, by the raster alone
 # Bytes of a value while its file is finished: as it is written first, and in the final file beside it.
@@ -69,6 +69,8 @@ def _tiles(job: EmbedScene | ApplyModel, report: Report) -> CostEstimate:
     work = _work(job, device)
     with SceneReader(job.scene) as scene, stoppable(work.model, report):
         tiles = SceneTiles(scene, work.info)
+        if isinstance(work.model, Segmenter):
+            check_sensors(tiles, work.model.card)
         tiling = tiles.tiling(job.tile_px)
         tile = tiling[len(tiling) // 2]
         for share in (0.1, 0.5):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from math import sqrt
 
 import numpy as np
@@ -12,15 +13,13 @@ from rasterio.transform import Affine, from_bounds
 from skysense.errors import RequestError
 from skysense.jobs import views
 from skysense.jobs.describe import describe
-from skysense.jobs.report import Report
+from skysense.jobs.report import Part, Report, telling
 from skysense.protocol.requests import OpenView, ViewReady
-from skysense.protocol.scene_source import ArrayFile, ViewSource
+from skysense.protocol.scene_source import LARGEST_VIEW_PX, ArrayFile, ViewSource
 from skysense.scene.display import render
 from skysense.scene.ground import pixel_size_m
 from skysense.segment.session import ClickSession
 from skysense.segment.view_scale import choose_scale
-
-LARGEST_SIDE_PX = 1024  # a larger view answers too slowly to be clicked in
 
 
 def run(request: OpenView, report: Report) -> ViewReady:
@@ -34,12 +33,11 @@ def run(request: OpenView, report: Report) -> ViewReady:
     source = request.source
     _check(source)
     report.progress(0.0, "Reading the view")
-    rgb, valid = _pixels(source)
-    report.progress(0.3, "Encoding the view")
+    rgb, valid = _pixels(source, telling(Part(report, 0.0, 0.3), "Reading the view"))
     e = source.extent
     transform = from_bounds(e.west, e.south, e.east, e.north, source.width, source.height)
     factor = choose_scale(source.height, source.width, _object_px(request, transform))
-    session = ClickSession(rgb, factor)
+    session = ClickSession(rgb, factor, told=telling(Part(report, 0.3, 1.0), "Encoding the view"))
     view = views.add(session, valid, transform, e.crs, request.mask_path)
     return ViewReady(
         view=view.name,
@@ -52,21 +50,21 @@ def run(request: OpenView, report: Report) -> ViewReady:
 def _check(source: ViewSource) -> None:
     if (source.path is None) == (source.picture is None):
         raise RequestError("A view needs either a file or a rendered picture.", "Choose a layer and start again.")
-    if not 1 <= min(source.height, source.width) <= max(source.height, source.width) <= LARGEST_SIDE_PX:
+    if not 1 <= min(source.height, source.width) <= max(source.height, source.width) <= LARGEST_VIEW_PX:
         raise RequestError(
-            f"The view has {source.width} x {source.height} pixels, at most {LARGEST_SIDE_PX} a side can be clicked in.",
+            f"The view has {source.width} x {source.height} pixels, at most {LARGEST_VIEW_PX} a side can be clicked in.",
             "Zoom in, or make the map window smaller.",
         )
 
 
-def _pixels(source: ViewSource) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+def _pixels(source: ViewSource, told: Callable[[float], None]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """RGB (H, W, 3) and validity (H, W)."""
     if source.picture is not None:
-        rgb = _picture(source.picture, (source.height, source.width, 3))
-        return rgb, np.ones(rgb.shape[:2], dtype=bool)
+        picture = _picture(source.picture, (source.height, source.width, 4))
+        return np.ascontiguousarray(picture[..., :3]), picture[..., 3] > 0
     path = str(source.path)
     display = source.display or describe(path).display
-    return render(path, display, source.extent, source.height, source.width)
+    return render(path, display, source.extent, source.height, source.width, told)
 
 
 def _picture(file: ArrayFile, shape: tuple[int, int, int]) -> NDArray[np.uint8]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from skysense.errors import Cancelled
 from skysense.protocol.messages import Series
+
+FINISHING = "Finishing the files"  # the last stage of every job that writes rasters
 
 
 class Report(Protocol):
@@ -76,6 +79,11 @@ class Part:
 
     def cancelled(self) -> bool:
         return self._report.cancelled()
+
+
+def telling(report: Report, stage: str, detail: str = "") -> Callable[[float], None]:
+    """A function that tells the report the share done of one stage, for code that knows of no reports."""
+    return lambda share: report.progress(share, stage, detail)
 
 
 def by_rule_of_three(started: float, fraction: float) -> float | None:

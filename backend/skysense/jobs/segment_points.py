@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import pi, sqrt
+from itertools import count
+from math import inf, isfinite, pi, sqrt
+from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.transform import Affine
 from rasterio.warp import transform as transform_points
@@ -17,19 +20,23 @@ from shapely.geometry.base import BaseGeometry
 
 from skysense.errors import PromptError
 from skysense.jobs.describe import describe
-from skysense.jobs.report import Report
-from skysense.protocol.requests import PointPrompt, PolygonsWritten, RasterDescription, SegmentPoints
-from skysense.protocol.scene_source import Extent
+from skysense.jobs.report import Part, Report, telling
+from skysense.protocol.requests import PolygonsWritten, RasterDescription, SegmentPoints
+from skysense.protocol.scene_source import LARGEST_VIEW_PX, Extent
 from skysense.scene.display import render
+from skysense.scene.grid import parse_crs
 from skysense.scene.ground import area_m2
-from skysense.scene.vector import write_polygons
+from skysense.scene.open import GDAL_ERRORS
+from skysense.scene.read_points import Points, read_points
+from skysense.scene.vector import text_of, write_polygons
+from skysense.scene.write import check_target
 from skysense.segment.polygon import outline
 from skysense.segment.session import Click, ClickSession
 from skysense.segment.view_scale import choose_scale
 
 VIEW_PX = 512  # what an object is looked at in, unless its size asks for more
 OBJECTS_PER_SIDE = 6  # a view shows this many diameters, so that the surroundings can be told from the object
-LARGEST_VIEW_PX = 1024
+LAYER = "objects"
 
 
 @dataclass(frozen=True)
@@ -47,26 +54,34 @@ class Window:
 
 
 def run(request: SegmentPoints, report: Report) -> PolygonsWritten:
-    """Segment every object and write the polygons with object_id, clicks, pixels and area_m2.
+    """Segment every object and write the polygons: object_id, clicks, area_m2, class, source, date, and the attributes
+    of the object's first point.
 
     Raises:
-        PromptError: no points, or none on the raster.
+        PromptError: no points, or none on the raster. RequestError: no such CRS. RasterError and its kinds. OutputError.
     """
     started = time.monotonic()
+    inputs = [request.path, request.points_path]
+    check_target(Path(request.output_path), inputs)
     report.progress(0.0, "Reading points")
-    raster = describe(request.path)
-    objects = _objects(request.points, request.points_crs, raster)
+    raster = describe(request.path, request.crs)
+    points = read_points(request.points_path, request.points_layer, request.object_field, request.positive_field)
+    _class_field(request, points)
+    objects = _objects(points, raster)
     shapes: dict[int, BaseGeometry] = {}
-    for done, (number, points) in enumerate(sorted(objects.items())):
-        report.progress(0.95 * done / len(objects), "Segmenting", f"{done} of {len(objects)} objects")
-        shape = _segment(points, raster, request)
+    for done, (number, prompts) in enumerate(sorted(objects.items())):
+        part = Part(report, 0.95 * done / len(objects), 0.95 * (done + 1) / len(objects))
+        told = telling(part, "Segmenting", f"{done} of {len(objects)} objects")
+        told(0.0)
+        shape = _segment(prompts, raster, request, told)
         if not shape.is_empty:
             shapes[number] = shape
     report.progress(0.95, "Writing polygons")
-    layer = _write(request.output_path, shapes, objects, raster)
+    fields = _fields(request, shapes, objects, points, raster)
+    write_polygons(request.output_path, LAYER, list(shapes.values()), fields, raster.crs, inputs)
     return PolygonsWritten(
         path=request.output_path,
-        layer=layer,
+        layer=LAYER,
         count=len(shapes),
         empty=tuple(sorted(set(objects) - set(shapes))),
         seconds=time.monotonic() - started,
@@ -82,21 +97,23 @@ class PixelPoint:
     positive: bool
 
 
-def _objects(
-    points: Iterable[PointPrompt], points_crs: str, raster: RasterDescription
-) -> dict[int, list[PixelPoint]]:
+def _objects(points: Points, raster: RasterDescription) -> dict[int, list[PixelPoint]]:
     """The points of each object, in the order they came, in pixels of the raster."""
-    points = list(points)
-    if not points:
+    if not points.prompts:
         raise PromptError("There are no points.", "Choose a point layer with at least one point on the image.")
-    xs, ys = [point.x for point in points], [point.y for point in points]
-    if points_crs and raster.crs:
-        xs, ys = transform_points(CRS.from_user_input(points_crs), CRS.from_user_input(raster.crs), xs, ys)
+    xs, ys = [point.x for point in points.prompts], [point.y for point in points.prompts]
+    if raster.crs:
+        if not points.crs:
+            raise PromptError("The points have no coordinate reference system.", "Set the layer's CRS and save it again.")
+        xs, ys = _transformed(parse_crs(points.crs), parse_crs(raster.crs), xs, ys)
     to_pixel = ~Affine(*raster.transform)
     objects: dict[int, list[PixelPoint]] = defaultdict(list)
     on_raster = False
-    for point, x, y in zip(points, xs, ys):
+    for point, x, y in zip(points.prompts, xs, ys):
         column, row = to_pixel @ (x, y)
+        if not (isfinite(column) and isfinite(row)):
+            objects[point.object_id]  # without this point, and perhaps without any
+            continue
         objects[point.object_id].append(PixelPoint(column, row, point.positive))
         on_raster |= 0 <= column < raster.width and 0 <= row < raster.height
     if not on_raster:
@@ -107,14 +124,30 @@ def _objects(
     return dict(objects)
 
 
-def _segment(points: list[PixelPoint], raster: RasterDescription, request: SegmentPoints) -> BaseGeometry:
+def _transformed(source: CRS, target: CRS, xs: list[float], ys: list[float]) -> tuple[list[float], list[float]]:
+    """The points in another CRS, infinite where they have no place there: PROJ refuses all for one."""
+    try:
+        moved = transform_points(source, target, xs, ys)
+        return list(moved[0]), list(moved[1])
+    except GDAL_ERRORS:
+        if len(xs) == 1:
+            return [inf], [inf]
+    halves = [_transformed(source, target, xs[part], ys[part]) for part in (np.s_[: len(xs) // 2], np.s_[len(xs) // 2 :])]
+    return halves[0][0] + halves[1][0], halves[0][1] + halves[1][1]
+
+
+def _segment(
+    points: list[PixelPoint], raster: RasterDescription, request: SegmentPoints, told: Callable[[float], None]
+) -> BaseGeometry:
     """The object's polygon in the raster's CRS; empty where no positive point lies on data."""
+    if not any(point.positive for point in points):
+        return _nothing()
     affine = Affine(*raster.transform)
     object_px = _object_px(request.object_size_m, raster)
     window = _window(points, object_px)
     to_map = window.affine(affine)
     rgb, valid = render(request.path, request.display or raster.display, _extent(window, to_map, raster.crs),
-                        window.view_px, window.view_px)  # fmt: skip
+                        window.view_px, window.view_px, told)  # fmt: skip
     shrink = window.side / window.view_px
     clicks = []
     for point in points:
@@ -157,13 +190,52 @@ def _nothing() -> BaseGeometry:
     return outline(np.zeros((1, 1), bool), simplify_px=0.0, fill_holes_px=0)
 
 
-def _write(
-    path: str, shapes: dict[int, BaseGeometry], objects: dict[int, list[PixelPoint]], raster: RasterDescription
-) -> str:
-    numbers = sorted(shapes)
-    areas = [area_m2(shapes[n], raster.crs) if raster.crs else float("nan") for n in numbers]
-    layer = "objects"
-    fields: dict[str, list[object]] = {"object_id": list(numbers), "clicks": [len(objects[n]) for n in numbers], "area_m2": list(areas)}
-    write_polygons(path, layer, [shapes[n] for n in numbers], fields, raster.crs)
-    return layer
+NO_ATTRIBUTES = ("fid", "ogc_fid")  # of the file that the points came in
 
+
+def _fields(
+    request: SegmentPoints, shapes: dict[int, BaseGeometry], objects: dict[int, list[PixelPoint]], points: Points,
+    raster: RasterDescription,
+) -> dict[str, Sequence[object] | NDArray[np.generic]]:  # fmt: skip
+    """What is known of each object, then the attributes of its first point; `point_` is put before those whose names
+    are taken."""
+    numbers = list(shapes)
+    rows = [points.first[number] for number in numbers]
+    classes = _class_field(request, points)
+    named = [text_of(points.columns[classes][row]) or None for row in rows] if classes else [None] * len(rows)
+    fields: dict[str, Sequence[object] | NDArray[np.generic]] = {
+        "object_id": numbers,
+        "clicks": [len(objects[number]) for number in numbers],
+        "area_m2": [area_m2(shapes[number], raster.crs) if raster.crs else float("nan") for number in numbers],
+        "class": named,
+        "source": [request.name or Path(request.path).stem] * len(rows),
+        "date": [request.date] * len(rows),
+    }
+    for name, column in points.columns.items():
+        told = (name, name.lower()) in ((classes, "class"), (request.object_field, "object_id"))
+        if not told and name.lower() not in NO_ATTRIBUTES:
+            fields[_free_name(name, fields, points.columns)] = column[rows]
+    return fields
+
+
+def _class_field(request: SegmentPoints, points: Points) -> str:
+    """The points' field that names the class, "" where there is none.
+
+    Raises:
+        PromptError: the one that was asked for is not there.
+    """
+    if request.class_field and request.class_field not in points.columns:
+        raise PromptError(
+            f"The points have no field {request.class_field!r}.", f"Choose one of: {', '.join(points.columns) or 'none there'}."
+        )
+    return request.class_field or next((name for name in points.columns if name.lower() == "class"), "")
+
+
+def _free_name(name: str, taken: Iterable[str], others: Iterable[str]) -> str:
+    """The name, or another one where the objects have it already; GeoPackages tell no capitals apart."""
+    used = {other.lower() for other in taken}
+    if name.lower() not in used:
+        return name
+    used |= {other.lower() for other in others}
+    numbered = (f"point_{name}" if number == 1 else f"point_{name}_{number}" for number in count(1))
+    return next(new for new in numbered if new.lower() not in used)

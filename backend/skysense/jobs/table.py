@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable
 from typing import Any
 
+from skysense.errors import DeviceError, ran_out_of_memory
 from skysense.jobs.report import Report
 from skysense.protocol import requests as r
+
+log = logging.getLogger(__name__)
 
 # request class -> module with `run(request, report) -> result`
 JOBS: dict[type, str] = {
@@ -28,6 +32,20 @@ JOBS: dict[type, str] = {
 
 
 def load(request_class: type) -> Callable[[Any, Report], Any]:
-    """The function that runs requests of this class."""
+    """The function that runs requests of this class.
+
+    What it raises where memory ends, on a GPU or not, is a DeviceError.
+    """
     run: Callable[[Any, Report], Any] = importlib.import_module(JOBS[request_class]).run
-    return run
+
+    def within_memory(request: Any, report: Report) -> Any:
+        try:
+            return run(request, report)
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out_of_memory(error):
+                raise
+            log.exception("%s ran out of memory", request_class.__name__)
+        # Outside of `except`: there the error still holds all that the job had in memory.
+        raise DeviceError("There was not enough memory.", "Close other programs, choose a smaller extent, or another device.")
+
+    return within_memory

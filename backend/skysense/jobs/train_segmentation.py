@@ -13,6 +13,7 @@ from skysense.errors import Cancelled, RequestError
 from skysense.jobs.batches import SceneTiles
 from skysense.jobs.capabilities import memory
 from skysense.jobs.encoders import choose_device
+from skysense.jobs.provenance import inputs_of
 from skysense.jobs.report import Report
 from skysense.models import catalog
 from skysense.protocol.messages import Series
@@ -43,7 +44,7 @@ def run(request: TrainSegmentation, report: Report) -> ModelTrained:
     settings = _settings(request)
     device = choose_device(request.device)
     path = Path(request.model_path)
-    check_target(path, [request.labels_path])
+    check_target(path, [request.labels_path, *inputs_of(request.scene)])
     with SceneReader(request.scene) as scene:
         labels = read_labels(request.labels_path, request.labels_layer, request.class_field, scene.grid)
         report.progress(0.01, "Loading the model")

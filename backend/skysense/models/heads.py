@@ -1,4 +1,4 @@
-"""Heads on top of an encoder's maps: a linear one, and a small pyramid head for segmentation.
+"""The head on top of an encoder's maps: a small pyramid for segmentation.
 
 Legend: B samples, C channels, h w cells of the finest map.
 """
@@ -14,20 +14,6 @@ from torch import Tensor, nn
 from .interface import FeatureMap
 
 NORM_GROUPS = 8
-
-
-class LinearHead(nn.Module):
-    """One 1 x 1 convolution on the concatenated maps."""
-
-    def __init__(self, channels: Mapping[str, int], classes: int) -> None:
-        """`channels`: width of each level that the head reads, by the level's name."""
-        super().__init__()
-        self.levels = tuple(channels)
-        self.classify = nn.Conv2d(sum(channels.values()), classes, kernel_size=1)
-
-    def forward(self, maps: Mapping[str, FeatureMap]) -> Tensor:
-        """Logits (B, classes, h, w) on the grid of the finest map."""
-        return self.classify(torch.cat(on_finest_grid([maps[name].values for name in self.levels]), dim=1))
 
 
 class SegmentationHead(nn.Module):

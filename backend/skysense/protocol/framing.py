@@ -30,9 +30,12 @@ def encode_frame(plain: dict[str, object]) -> bytes:
     """One frame of a JSON object.
 
     Raises:
-        FrameError: longer than 16 MiB.
+        FrameError: longer than 16 MiB, or with a text that is not Unicode, as names of files can be.
     """
-    body = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+    try:
+        body = json.dumps(plain, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise FrameError(f"a text holds {error.object[error.start]!a}, which is no character", fatal=False) from error
     if len(body) > LARGEST_FRAME_BYTES:
         raise FrameError(f"a message of {len(body)} bytes, at most {LARGEST_FRAME_BYTES} can be sent", fatal=False)
     return b"Content-Length: %d\r\n\r\n" % len(body) + body

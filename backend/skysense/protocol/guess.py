@@ -20,6 +20,7 @@ BRIGHTEST_POWER = 10.0  # of 98 % of a radar image; calibrated backscatter stays
 # Products of processing baseline 04.00 and later, in use since 2022-01-25, store reflectance + 0.1 (ESA).
 S2_OFFSET_SINCE = "2022-01-25"
 S2_OFFSET = -0.1
+BASELINE_TAG = "PROCESSING_BASELINE"
 LANDSAT_C2_SCALING = Scaling(2.75e-5, -0.2)  # collection 2, level 2 (USGS)
 
 
@@ -335,7 +336,7 @@ def guess_scaling(sensor: str, facts: RasterFacts, day: str | None) -> tuple[Sca
 
 
 def _s2_scaling(facts: RasterFacts, day: str | None) -> tuple[Scaling, str]:
-    baseline = facts.tags.get("PROCESSING_BASELINE", "") or _baseline_in(facts.name)
+    baseline = facts.tags.get(BASELINE_TAG, "") or _baseline_in(facts.name)
     if baseline:
         newer = baseline.replace(".", "").zfill(4) >= "0400"
     else:

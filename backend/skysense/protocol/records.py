@@ -16,6 +16,8 @@ import typing
 from .messages import MESSAGES
 from .requests import REQUESTS, RESULTS
 
+DEEPEST = 32  # lists and objects in one another; our own messages have ten
+
 _NAMED: dict[str, type] = {**MESSAGES, **REQUESTS, **{result.__name__: result for result in RESULTS.values()}}
 
 
@@ -35,8 +37,26 @@ def from_plain(plain: object) -> object:
     """The record that `to_plain` wrote.
 
     Raises:
-        RecordError: unknown kind, unknown or missing field, wrong type.
+        RecordError: unknown kind, unknown or missing field, wrong type, nested absurdly deep.
     """
+    if _is_deep(plain):
+        raise RecordError(f"expected at most {DEEPEST} lists and objects in one another")
+    return _named(plain)
+
+
+def _is_deep(plain: object) -> bool:
+    """Asked without recursion, which is what must not run out."""
+    level = [plain]
+    for _ in range(DEEPEST):
+        inner = [list(item.values()) if isinstance(item, dict) else item for item in level if isinstance(item, (dict, list))]
+        if not inner:
+            return False
+        level = [value for values in inner for value in values]
+    return True
+
+
+def _named(plain: object) -> object:
+    """The record of the plain object's kind."""
     if not isinstance(plain, dict) or not isinstance(plain.get("kind"), str):
         raise RecordError(f"expected an object with a kind, got {_show(plain)}")
     kind = plain["kind"]
@@ -75,7 +95,7 @@ def _record(cls: type, plain: object, at: str) -> object:
 
 def _value(hint: typing.Any, plain: object, at: str) -> object:
     if hint is object:
-        return from_plain(plain)
+        return _named(plain)
     origin = typing.get_origin(hint)
     if origin in (types.UnionType, typing.Union):
         choices = typing.get_args(hint)
@@ -86,11 +106,18 @@ def _value(hint: typing.Any, plain: object, at: str) -> object:
         return _tuple(typing.get_args(hint), plain, at)
     if dataclasses.is_dataclass(hint):
         return _record(typing.cast(type, hint), plain, at)
-    if hint is float and type(plain) in (int, float) and math.isfinite(typing.cast(float, plain)):
+    if hint is float and type(plain) in (int, float) and _is_finite(typing.cast(float, plain)):
         return float(typing.cast(float, plain))
     if hint in (bool, int, str) and type(plain) is hint:
         return plain
     raise RecordError(f"{at}: expected {getattr(hint, '__name__', hint)}, got {_show(plain)}")
+
+
+def _is_finite(number: float) -> bool:
+    try:
+        return math.isfinite(number)
+    except OverflowError:  # a whole number that no float holds
+        return False
 
 
 def _tuple(items: tuple[typing.Any, ...], plain: object, at: str) -> tuple[object, ...]:

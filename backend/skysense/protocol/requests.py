@@ -17,6 +17,7 @@ class DescribeRaster:  # -> RasterDescription
     """Open one raster and say what it is."""
 
     path: str
+    crs: str = ""  # what the user says that the file lies in; "" = what the file says
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class RasterDescription:
     width: int
     count: int
     dtype: str
-    crs: str  # "" where the file has none
+    crs: str  # "" where neither the file nor the user names one
     transform: tuple[float, ...]  # affine a, b, c, d, e, f
     gsd_m: float | None  # at the centre; None without a CRS
     band_labels: tuple[str, ...]  # description or colour interpretation of each band
@@ -36,6 +37,13 @@ class RasterDescription:
     date: str | None
     reasons: tuple[str, ...]  # one sentence per guess, for the user
     display: Display
+    assigned_crs: str  # of the request
+    # What other guesses follow from, once the user names another sensor or date:
+    low: float  # 2 % and 98 % of the first band's valid values, as stored
+    high: float
+    scale: float  # of the file itself (GDAL's scale and offset)
+    offset: float
+    processing_baseline: str  # "04.00" as Sentinel-2 products tell it, "" where the file does not
 
 
 @dataclass(frozen=True)
@@ -203,24 +211,20 @@ class ViewClosed:
 
 
 @dataclass(frozen=True)
-class PointPrompt:
-    """One prompt of a batch. Prompts of the same object stand together in the answer."""
-
-    object_id: int
-    x: float
-    y: float
-    positive: bool = True
-
-
-@dataclass(frozen=True)
 class SegmentPoints:  # -> PolygonsWritten
-    """One polygon per object of a list of points."""
+    """One polygon per object of a point layer, with the attributes of the object's first point."""
 
     path: str  # raster
-    display: Display | None
-    points: tuple[PointPrompt, ...]
-    points_crs: str  # "" = the raster's own coordinates
-    output_path: str  # GeoPackage; field object_id joins the points' attributes
+    points_path: str  # any vector file that OGR reads
+    points_layer: str | None
+    output_path: str  # GeoPackage
+    object_field: str = ""  # whole numbers, the same for all points of an object; "": each point its own object
+    positive_field: str = ""  # 0, false, no or negative for points against the object; "": all for it
+    class_field: str = ""  # what becomes the field "class"; "": the points' own of that name
+    crs: str = ""  # of the raster, as for AcquisitionSource
+    display: Display | None = None  # None: computed as DescribeRaster does
+    name: str = ""  # of the raster's layer, for the field "source"; "": the file's
+    date: str | None = None  # ISO day, for the field "date"
     object_size_m: float | None = None  # typical diameter; sets the view's scale
     simplify_px: float = 1.0
     fill_holes_px: int = 0
@@ -236,6 +240,9 @@ class PolygonsWritten:
 
 
 # -- change ----------------------------------------------------------------------------------------------------------
+CHANGE_METHODS = ("auto", "change-vector", "log-ratio", "deep-features")
+
+
 @dataclass(frozen=True)
 class DetectChange:  # -> ChangeWritten
     """Two dated scenes of one place: score, mask and polygons of what changed."""
@@ -245,7 +252,7 @@ class DetectChange:  # -> ChangeWritten
     score_path: str  # COG float32
     mask_path: str | None  # COG uint8: 1 changed, 0 not, 255 no data
     polygons_path: str | None  # GeoPackage
-    method: str = "auto"  # "auto", "change-vector", "log-ratio", "deep-features"
+    method: str = "auto"  # one of CHANGE_METHODS
     encoder: str = "skysense-nano"
     threshold: float | None = None  # None: found by the method's rule
     minimum_area_m2: float = 0.0
@@ -269,18 +276,21 @@ class ChangeWritten:
 
 
 # -- fine-tuning -----------------------------------------------------------------------------------------------------
+TUNED_PARTS = ("head", "last-blocks", "all")
+
+
 @dataclass(frozen=True)
 class TrainSegmentation:  # -> ModelTrained
     """Fine-tune on polygons of classes over a scene."""
 
     scene: SceneSource
-    labels_path: str  # any vector file that OGR reads
+    labels_path: str  # GeoPackage, GeoJSON, Shapefile or FlatGeobuf
     labels_layer: str | None
     class_field: str
     model_path: str  # .safetensors to write
     name: str
     encoder: str = "skysense-nano"
-    tune: str = "head"  # "head", "last-blocks", "all"
+    tune: str = "head"  # one of TUNED_PARTS
     steps: int = 300
     batch: int = 8  # halved when memory runs out
     learning_rate: float = 1e-3

@@ -37,6 +37,7 @@ class AcquisitionSource:
     date: str | None  # ISO day "YYYY-MM-DD" (UTC), None where nobody knows
     name: str = ""  # what the user calls it: the layer's name
     nodata: float | None = None  # overrides the file's own value
+    crs: str = ""  # in the place of the file's own, as for Extent; pixels stay where they are. "" = the file's
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,9 @@ class ArrayFile:
     shape: tuple[int, ...]
 
 
+LARGEST_VIEW_PX = 1024  # a larger view answers too slowly to be clicked in
+
+
 @dataclass(frozen=True)
 class ViewSource:
     """What one interactive view shows: a window of a file, or a picture that QGIS rendered.
@@ -107,5 +111,5 @@ class ViewSource:
     width: int
     path: str | None = None
     display: Display | None = None  # None: computed as DescribeRaster does
-    picture: ArrayFile | None = None  # uint8 (H, W, 3)
+    picture: ArrayFile | None = None  # uint8 (H, W, 4): red, green, blue, and 0 where nothing was drawn
     name: str = ""

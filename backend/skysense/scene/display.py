@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from skysense.scene.warp import native_grid, read_window, warped
 
 OVERVIEW_PX = 1024  # the longer side that statistics are taken from
 LARGEST_SCAN_PX = 64_000_000  # read for statistics: about a second
+STRIP_PX = 8_000_000  # of the file, read at once for a view: a fraction of a second
 LOW_PERCENT, HIGH_PERCENT = 2.0, 98.0
 _SHOWN = {
     "hr": ("R", "G", "B"),
@@ -102,7 +103,7 @@ def _shown_indexes(dataset: DatasetReader, sensor: str | None, bands: Sequence[B
 
 
 def render(
-    path: str, display: Display, extent: Extent, height: int, width: int
+    path: str, display: Display, extent: Extent, height: int, width: int, told: Callable[[float], None]
 ) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
     """A view of the file.
 
@@ -112,14 +113,17 @@ def render(
         extent: what to show, in the file's CRS (its own coordinates where it has none).
         height: rows of the view.
         width: columns of the view.
+        told: hears the share done, and stops it by what it raises.
 
     Returns:
         RGB (H, W, 3) and which pixels have data (H, W).
     """
+    indexes = sorted({display.red.index, display.green.index, display.blue.index})
+    transform = from_bounds(extent.west, extent.south, extent.east, extent.north, width, height)
     with open_raster(path) as dataset:
-        indexes = sorted({display.red.index, display.green.index, display.blue.index})
-        transform = from_bounds(extent.west, extent.south, extent.east, extent.north, width, height)
-        values, valid = _resampled(dataset, indexes, transform, height, width)
+        level = _overview_for(dataset, indexes[0], transform)
+    with open_raster(path, overview=level) as dataset:
+        values, valid = _resampled(dataset, indexes, transform, height, width, told)
     channels = []
     for band in (display.red, display.green, display.blue):
         stored = values[indexes.index(band.index)]
@@ -129,12 +133,32 @@ def render(
     return rgb, valid
 
 
+def _overview_for(dataset: DatasetReader, index: int, transform: Affine) -> int | None:
+    """The smallest of the file's overviews that is still finer than the view's pixels; warping would not look for one.
+
+    None of files that are placed nowhere: theirs do not know how large their pixels are.
+    """
+    if dataset.crs is None:
+        return None
+    shrink = transform.a / native_grid(dataset).transform.a
+    factors = dataset.overviews(index)
+    fitting = [level for level, factor in enumerate(factors) if factor <= shrink]
+    return max(fitting, key=lambda level: factors[level], default=None)
+
+
 def _resampled(
-    dataset: DatasetReader, indexes: list[int], transform: Affine, height: int, width: int
+    dataset: DatasetReader, indexes: list[int], transform: Affine, height: int, width: int, told: Callable[[float], None]
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Bands (C, H, W) and validity (H, W) on any north-up pixels of the file's CRS; mean where it shrinks."""
-    shrinks = native_grid(dataset).transform.a * 1.5 < transform.a
-    how = Resampling.average if shrinks else Resampling.bilinear
+    native = native_grid(dataset)
+    shrink = max(1.0, transform.a / native.transform.a)
+    how = Resampling.average if shrink > 1.5 else Resampling.bilinear
+    values = np.zeros((len(indexes), height, width), np.float32)
+    valid = np.zeros((height, width), bool)
+    count = max(1, int(STRIP_PX / (min(width * shrink, native.width) * shrink)))  # rows of the view
     with warped(dataset, Grid(dataset.crs, transform, height, width), how) as vrt:
-        values, valid = read_window(vrt, indexes, Window(0, 0, height, width))
+        for top in range(0, height, count):
+            told(top / height)
+            rows = slice(top, min(top + count, height))
+            values[:, rows], valid[rows] = read_window(vrt, indexes, Window(top, 0, rows.stop - top, width))
     return np.where(valid, values, 0.0).astype(np.float32), valid

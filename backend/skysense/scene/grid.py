@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from math import ceil, floor
 
 from rasterio.crs import CRS
+from rasterio.errors import CRSError
 from rasterio.transform import Affine, array_bounds
+
+from skysense.errors import RequestError
 
 
 @dataclass(frozen=True)
@@ -60,3 +63,13 @@ class Grid:
         row, column = max(0, floor(top + 1e-6)), max(0, floor(left + 1e-6))
         stop_row, stop_column = min(self.height, ceil(bottom - 1e-6)), min(self.width, ceil(right - 1e-6))
         return Window(row, column, max(0, stop_row - row), max(0, stop_column - column))
+
+
+def parse_crs(text: str) -> CRS:
+    """Raises RequestError where the text names no CRS."""
+    try:
+        return CRS.from_user_input(text)
+    except CRSError as error:
+        raise RequestError(
+            f"{text[:60]!r} names no coordinate reference system.", "Choose one that QGIS knows by its code, for instance EPSG:4326."
+        ) from error

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
-from rasterio.errors import CRSError
 from rasterio.features import geometry_mask
 from rasterio.io import DatasetReader
 from rasterio.vrt import WarpedVRT
@@ -29,12 +28,13 @@ from shapely.geometry import mapping
 from skysense.errors import BandError, DateError, GridError, RequestError
 from skysense.protocol.scene_source import AcquisitionSource, Extent, SceneSource
 from skysense.protocol.sensors import SENSORS
-from skysense.scene.grid import Grid, Window
+from skysense.scene.grid import Grid, Window, parse_crs
 from skysense.scene.ground import pixel_size_m
 from skysense.scene.normalise import to_units
 from skysense.scene.open import GDAL_ERRORS, open_raster
 from skysense.scene.warp import is_turned, native_grid, read_window, warped
 
+BANDS_REMEDY = "Say which band is which: in the scene table, under Bands in Processing, or by --bands in the shell."
 Box = tuple[float, float, float, float]  # west, south, east, north
 
 
@@ -126,7 +126,7 @@ class SceneReader:
             raise
 
     def _open(self, acquisition: AcquisitionSource) -> AcquisitionReader:
-        dataset = self._stack.enter_context(open_raster(acquisition.path))
+        dataset = self._stack.enter_context(open_raster(acquisition.path, acquisition.crs))
         check_bands(acquisition, dataset.count)
         reader = AcquisitionReader(acquisition, dataset)
         self._stack.callback(reader.close)
@@ -201,7 +201,7 @@ def check_bands(source: AcquisitionSource, count: int) -> None:
     if source.sensor not in SENSORS:
         raise BandError(f"{name}: there is no sensor {source.sensor!r}.", f"Choose one of {', '.join(SENSORS)}.")
     if not source.bands:
-        raise BandError(f"{name}: no band is mapped to {SENSORS[source.sensor].label}.", "Map its bands in the scene table.")
+        raise BandError(f"{name}: no band is mapped to {SENSORS[source.sensor].label}.", BANDS_REMEDY)
     for band in source.bands:
         if band.band not in SENSORS[source.sensor].band_names:
             raise BandError(
@@ -209,9 +209,7 @@ def check_bands(source: AcquisitionSource, count: int) -> None:
                 f"Choose among {', '.join(SENSORS[source.sensor].band_names)}.",
             )
         if not 1 <= band.index <= count:
-            raise BandError(
-                f"{name} has {count} bands, band {band.index} was asked for.", "Correct the band mapping in the scene table."
-            )
+            raise BandError(f"{name} has {count} bands, band {band.index} was asked for.", BANDS_REMEDY)
 
 
 def _within(window: Window, grid: Grid) -> tuple[Window, slice, slice] | None:
@@ -280,16 +278,6 @@ def _polygon(extent: Extent | None, grid: Grid) -> dict[str, object] | None:
     if grid.crs is not None and parse_crs(extent.crs) != grid.crs:
         geometry = transform_geom(parse_crs(extent.crs), grid.crs, geometry)
     return geometry
-
-
-def parse_crs(text: str) -> CRS:
-    """Raises RequestError where the text names no CRS."""
-    try:
-        return CRS.from_user_input(text)
-    except CRSError as error:
-        raise RequestError(
-            f"{text[:60]!r} names no coordinate reference system.", "Choose one that QGIS knows by its code, for instance EPSG:4326."
-        ) from error
 
 
 def _box_in(crs: CRS, target: CRS, box: Box, what: str) -> Box:

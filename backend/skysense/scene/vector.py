@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,15 @@ from pyogrio.errors import DataLayerError, DataSourceError
 from shapely.geometry.base import BaseGeometry
 
 from skysense.errors import LabelError, OutputError
-from skysense.scene.write import check_target, partial_folder, sync
+from skysense.scene.open_vector import check_vector
+from skysense.scene.write import OutputSet, cannot_write, check_target, sync, working_folder
+
+Column = NDArray[np.generic]
 
 
 def write_polygons(
-    path: str, layer: str, shapes: Sequence[BaseGeometry], fields: Mapping[str, Sequence[object]], crs: str,
-    inputs: Sequence[str] = (),
+    path: str, layer: str, shapes: Sequence[BaseGeometry], fields: Mapping[str, Sequence[object] | Column], crs: str,
+    inputs: Sequence[str] = (), together: OutputSet | None = None,
 ) -> None:  # fmt: skip
     """Write a GeoPackage with one layer of multipolygons, whole or not at all.
 
@@ -27,27 +30,30 @@ def write_polygons(
         path: the file.
         layer: the layer's name.
         shapes: polygons or multipolygons.
-        fields: a column per field, as long as the shapes.
+        fields: a column per field, as long as the shapes; None and what is masked become NULL.
         crs: "" where there is none.
         inputs: files that the output must not overwrite.
+        together: the set that the file appears with; None: alone.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: it cannot be written, or the file holds other layers, which would be lost.
     """
     target = Path(path)
     check_target(target, inputs)
+    _check_others(target, layer)
     multi = [shapely.multipolygons([shape]) if shape.geom_type == "Polygon" else shape for shape in shapes]
-    columns = [np.asarray(list(values)) for values in fields.values()]
-    if not multi:
-        columns = [np.empty(0, dtype=object) for _ in fields]
-    try:
-        with partial_folder(target) as folder:
-            draft = Path(folder) / "draft.gpkg"
+    columns = [_column(values) for values in fields.values()]
+    with nullcontext(together) if together is not None else OutputSet() as outputs:
+        folder = working_folder(target)
+        draft = Path(folder.name) / "draft.gpkg"
+        outputs.take(folder, [(draft, target)])
+        try:
             pyogrio.raw.write(
                 draft,
                 shapely.to_wkb(np.array(multi, dtype=object)),
-                columns,
+                [np.ma.getdata(column) for column in columns],
                 list(fields),
+                field_mask=[np.ma.getmaskarray(column) if np.ma.isMaskedArray(column) else None for column in columns],
                 layer=layer,
                 driver="GPKG",
                 dataset_options={"VERSION": "1.2"},  # newer ones make the GDAL of QGIS 3.40 warn
@@ -55,10 +61,38 @@ def write_polygons(
                 crs=crs or None,
             )
             sync(draft)
-            os.replace(draft, target)
-    except (DataSourceError, DataLayerError, OSError, ValueError) as error:
-        text = str(error).splitlines()[0].rstrip(".")
-        raise OutputError(f"{target.name} cannot be written: {text}.", "Check free space and rights of the folder.") from error
+        except (DataSourceError, DataLayerError, OSError, ValueError) as error:
+            raise cannot_write(target, error) from error
+
+
+def _check_others(target: Path, layer: str) -> None:
+    """The file becomes another one as a whole: nothing but an earlier result may be in it."""
+    if not target.is_file():
+        return
+    try:
+        others = [str(name) for name, _ in pyogrio.list_layers(target) if name != layer]
+    except (DataSourceError, DataLayerError):  # no vector file
+        return
+    if others:
+        raise OutputError(
+            f"{target.name} holds other layers ({', '.join(others[:5])}), which would be lost.", "Choose a new file."
+        )
+
+
+def _column(values: Sequence[object] | Column) -> Column:
+    """As GDAL takes it; a list without rows is a column of text."""
+    if isinstance(values, np.ndarray):
+        return values
+    return np.asarray(list(values)) if len(values) else np.empty(0, dtype=object)
+
+
+def text_of(value: object) -> str:
+    """A field's value as a name, "" where there is none."""
+    if value is None or np.ma.is_masked(value) or (isinstance(value, float | np.floating) and not np.isfinite(value)):
+        return ""
+    if isinstance(value, float | np.floating) and float(value).is_integer():
+        return str(int(value))
+    return str(value).strip()
 
 
 def read_polygons(
@@ -67,8 +101,9 @@ def read_polygons(
     """Polygons of a layer, its fields, and its CRS ("" where there is none).
 
     Raises:
-        LabelError: unreadable, or no polygons in it.
+        LabelError: no such file, of another format, unreadable, or no polygons in it.
     """
+    check_vector(path, LabelError)
     try:
         meta, _, geometry, values = pyogrio.raw.read(path, layer=layer)
     except (DataSourceError, DataLayerError) as error:

@@ -2,7 +2,7 @@
 
 Windows are streamed into a plain tiled GeoTIFF beside the target; from it the COG is made, synced, reopened and
 checked, and renamed. Whatever stops the writer, nothing half-done stays under the target's name; a process that is
-killed leaves a hidden folder `.<name>.….partial`, which the next writer of that name removes.
+killed leaves a hidden folder `.<name>.<process>.….partial`, which the next writer beside it removes.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -26,14 +25,60 @@ from rasterio.windows import Window as RasterioWindow
 
 from skysense import __version__
 from skysense.errors import OutputError
+from skysense.protocol import half_done
 from skysense.scene.grid import Grid, Window
 from skysense.scene.open import GDAL_ERRORS
 from skysense.scene.warp import placement
 
 BLOCK_PX = 256
 CACHE_BYTES = 32 * 2**20
-LEFT_BEHIND_S = 3600  # a partial folder that nobody has written to for so long belongs to a process that is gone
 Palette = Mapping[int, tuple[int, int, int, int]]
+
+
+class OutputSet:
+    """Files that appear together or not at all: the first gets its name when the last is ready.
+
+    A context manager; what was there before under their names comes back if one of them cannot take its own.
+    """
+
+    def __init__(self) -> None:
+        self._folders = ExitStack()
+        self._ready: list[tuple[Path, Path]] = []
+
+    def take(self, folder: tempfile.TemporaryDirectory[str], ready: Sequence[tuple[Path, Path]]) -> None:
+        """Files of a folder beside their targets, and the targets; the folder is removed at the end."""
+        self._folders.enter_context(folder)
+        self._ready += ready
+
+    def __enter__(self) -> OutputSet:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with self._folders:
+            if kind is None:
+                self._appear()
+
+    def _appear(self) -> None:
+        changed: list[tuple[Path, Path]] = []  # target, and where its former file waits
+        target = Path()
+        try:
+            for ready, target in self._ready:
+                former = ready.with_name(f"{ready.name}.former")
+                changed.append((target, former))
+                if target.exists():
+                    os.replace(target, former)
+                os.replace(ready, target)
+        except OSError as error:
+            for taken, former in reversed(changed):
+                if former.exists():
+                    os.replace(former, taken)
+                elif taken != target:
+                    taken.unlink(missing_ok=True)
+            raise cannot_write(target, error) from error
+        for _, target in self._ready:
+            for stale in (".aux.xml", ".ovr", ".msk"):  # side files of what was there before
+                with suppress(OSError):
+                    target.with_name(target.name + stale).unlink(missing_ok=True)
 
 
 class RasterWriter:
@@ -51,6 +96,7 @@ class RasterWriter:
         facts: Mapping[str, object] | None = None,
         palette: Palette | None = None,
         finishing: Callable[[float], None] | None = None,
+        together: OutputSet | None = None,
     ) -> None:
         """Begin the file.
 
@@ -64,6 +110,7 @@ class RasterWriter:
             facts: what made it: inputs, dates, parameters, digests; into the tags and the sidecar.
             palette: colour of each class value.
             finishing: told the share done while the COG is made; what it raises (`Cancelled`) stops the writer.
+            together: the set that the file appears with; None: alone.
 
         Raises:
             OutputError: the folder is missing or read-only, the output is one of the inputs, the disk is full.
@@ -71,9 +118,9 @@ class RasterWriter:
         self.path = Path(path)
         self.grid, self._bands, self._dtype = grid, tuple(bands), dtype
         self._facts = {**(facts or {}), "written_by": f"skysense {__version__}"}
-        self._finishing = finishing
+        self._finishing, self._together = finishing, together
         check_target(self.path, inputs)
-        self._folder = partial_folder(self.path)
+        self._folder = working_folder(self.path)
         profile = {
             "driver": "GTiff",
             "height": grid.height,
@@ -98,7 +145,7 @@ class RasterWriter:
                 self._target.update_tags(**{name: _tag(value) for name, value in self._facts.items()})
         except (*GDAL_ERRORS, OSError) as error:
             self._folder.cleanup()
-            raise _cannot_write(self.path, error) from error
+            raise cannot_write(self.path, error) from error
 
     @property
     def _draft(self) -> Path:
@@ -110,7 +157,7 @@ class RasterWriter:
         try:
             self._target.write(values.astype(self._dtype, copy=False), window=area)
         except (*GDAL_ERRORS, OSError) as error:
-            raise _cannot_write(self.path, error) from error
+            raise cannot_write(self.path, error) from error
 
     def note(self, **facts: object) -> None:
         """Facts that are known only at the end."""
@@ -126,13 +173,19 @@ class RasterWriter:
                 self._target.close()
             except (*GDAL_ERRORS, OSError) as failure:
                 if kind is None:
-                    raise _cannot_write(self.path, failure) from failure
+                    raise cannot_write(self.path, failure) from failure
             if kind is None:
-                self._finish()
-        finally:
+                ready = self._finish()
+                with nullcontext(self._together) if self._together is not None else OutputSet() as outputs:
+                    outputs.take(self._folder, ready)
+        except BaseException:
+            self._folder.cleanup()
+            raise
+        if kind is not None:
             self._folder.cleanup()
 
-    def _finish(self) -> None:
+    def _finish(self) -> list[tuple[Path, Path]]:
+        """COG and sidecar, each with the name that it is to get."""
         ready = Path(self._folder.name) / "ready.tif"
         options = {"COMPRESS": "DEFLATE", "LEVEL": "6", "BLOCKSIZE": str(BLOCK_PX), "BIGTIFF": "IF_SAFER"}
         options["PREDICTOR"] = "FLOATING_POINT" if self._dtype == "float32" else "STANDARD"
@@ -147,12 +200,9 @@ class RasterWriter:
             sidecar = Path(self._folder.name) / "ready.json"
             sidecar.write_text(json.dumps(self._facts, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
             sync(sidecar)
-            os.replace(ready, self.path)
-            os.replace(sidecar, self.path.with_name(self.path.name + ".json"))
-            for stale in (".aux.xml", ".ovr", ".msk"):  # side files of what was there before
-                self.path.with_name(self.path.name + stale).unlink(missing_ok=True)
         except (*GDAL_ERRORS, OSError) as error:
-            raise _cannot_write(self.path, error) from error
+            raise cannot_write(self.path, error) from error
+        return [(ready, self.path), (sidecar, self.path.with_name(self.path.name + ".json"))]
 
     def _make(self, ready: Path, options: Mapping[str, str]) -> None:
         """The COG from the draft; GDAL reads it twice, for the overviews and for the file."""
@@ -225,17 +275,30 @@ class _WatchedFile(io.FileIO):
 
 
 def partial_folder(target: Path) -> tempfile.TemporaryDirectory[str]:
-    """A hidden folder beside the target, on the same disk; those that a killed process left there are removed."""
-    prefix, suffix = f".{target.stem[:40]}.", ".partial"
-    for old in target.parent.glob(f"{_literal(prefix)}*{suffix}"):
-        if old.is_dir() and time.time() - max(part.stat().st_mtime for part in (old, *old.iterdir())) > LEFT_BEHIND_S:
-            shutil.rmtree(old, ignore_errors=True)
+    """A hidden folder beside the target, on the same disk; those that dead processes left there are removed."""
+    half_done.remove_left_behind(target.parent)
+    prefix, suffix = half_done.affixes(target.stem)
     return tempfile.TemporaryDirectory(suffix=suffix, prefix=prefix, dir=target.parent)
 
 
-def _literal(text: str) -> str:
-    """As a pattern that matches itself alone."""
-    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in text)
+def working_folder(target: Path) -> tempfile.TemporaryDirectory[str]:
+    """`partial_folder`; raises OutputError where there is no room or no right for it."""
+    try:
+        return partial_folder(target)
+    except OSError as error:
+        raise cannot_write(target, error) from error
+
+
+def check_outputs(paths: Iterable[str | None], inputs: Sequence[str]) -> None:
+    """Raises OutputError where one of the paths cannot become an output, or two are one file; None is no output."""
+    targets = [Path(path) for path in paths if path is not None]
+    seen: set[str] = set()
+    for target in targets:
+        check_target(target, inputs)
+        place = os.path.normcase(target.resolve())
+        if place in seen:
+            raise OutputError(f"Two outputs have the same name {target.name}.", "Choose a name of its own for each.")
+        seen.add(place)
 
 
 def check_target(path: Path, inputs: Sequence[str]) -> None:
@@ -256,7 +319,8 @@ def sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _cannot_write(path: Path, error: Exception) -> OutputError:
+def cannot_write(path: Path, error: Exception) -> OutputError:
+    """What kept the file from being written, in its first line."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
     return OutputError(f"{path.name} cannot be written: {text}.", "Check free space and rights of the folder.")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,8 @@ class ClickSession:
     """
 
     def __init__(
-        self, rgb: NDArray[np.uint8], scale_factor: float | None = None, *, guarded: bool = True
+        self, rgb: NDArray[np.uint8], scale_factor: float | None = None, *, guarded: bool = True,
+        told: Callable[[float], None] = lambda share: None,
     ) -> None:
         """Cut the view into superpixels; this is the slow part.
 
@@ -45,6 +46,7 @@ class ClickSession:
             rgb: (H, W, 3), the view at full resolution.
             scale_factor: view scale; None leaves it to `choose_scale`.
             guarded: whether a click may change the mask only around itself (evaluation compares with False).
+            told: hears the share done, and stops it by what it raises.
 
         Raises:
             PromptError: the picture has another shape or type.
@@ -56,12 +58,15 @@ class ClickSession:
         self.shape = (rgb.shape[0], rgb.shape[1])
         self.scale_factor = choose_scale(*self.shape) if scale_factor is None else scale_factor
         self._guarded = guarded
+        told(0.0)
         picture = to_view_scale(rgb, self.scale_factor)
         self._bgr = np.ascontiguousarray(picture[..., ::-1])
         step = FINE_STEP_PX if self.scale_factor < 1 else COARSE_STEP_PX
         self._nodes = superpixels.build(picture, step)
+        told(0.5)
         self._graph = graph.build(self._nodes, step)
         self._palette_shares = colours.palette_shares(self._nodes)
+        told(0.8)
         # Only a view that was scaled down has edges that its masks have not seen yet.
         self._outline = OutlineFilter(superpixels.smooth_lab(rgb)) if self.scale_factor < 1 else None
         self._distances: dict[int, NDArray[np.float64]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,10 +18,11 @@ from skysense.models.catalog import load_encoder
 from skysense.models.weights import read_card, read_header, weights_digest
 from skysense.protocol.records import RecordError, from_plain, to_plain
 from skysense.protocol.requests import ModelCard, ModelList
-from skysense.scene.write import check_target, sync
+from skysense.scene.write import check_target, sync, working_folder
 from skysense.training.segmenter import Segmenter
 
 FORMAT = "skysense segmentation 1"
+LARGEST_CLASS = 254  # of 8 bits, less 0 and 255, which say that there are no data
 REMEDY = "Choose a model that was trained with this plugin, or train it again."
 
 
@@ -48,7 +49,7 @@ def save_segmenter(segmenter: Segmenter, path: Path) -> ModelCard:
     metadata = {"card": json.dumps({**_plain(card), "segmenter": head}, ensure_ascii=False, sort_keys=True)}
     tensors = {name: tensor.detach().cpu().float().contiguous() for name, tensor in own_state(segmenter).items()}
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{path.stem[:40]}.", dir=path.parent) as folder:
+        with working_folder(path) as folder:
             draft = Path(folder) / "draft.safetensors"
             save_file(tensors, draft, metadata=metadata)
             sync(draft)
@@ -75,9 +76,9 @@ def load_segmenter(path: Path | str, device: torch.device | str = "cpu") -> Segm
             "Train the model again, or install the version of the plugin that it was trained with.",
         )
     levels = head["levels"]
-    if not isinstance(levels, list) or not levels or not all(level in encoder.info.levels for level in levels):
+    if not isinstance(levels, list) or not levels or not set(map(str, levels)) <= set(encoder.info.levels):
         raise ModelError(f"{path.name} reads features that its encoder does not have: {levels}.", REMEDY)
-    segmenter = Segmenter(encoder, tuple(levels), card)
+    segmenter = Segmenter(encoder, tuple(map(str, levels)), card)
     for parameter in segmenter.parameters():
         parameter.requires_grad_(False)
     _fill(segmenter, path)
@@ -113,6 +114,12 @@ def _read(path: Path) -> tuple[ModelCard, dict[str, object]]:
         raise ModelError(f"The card of {path.name} cannot be read: {error}.", REMEDY) from error
     if not isinstance(found, ModelList) or len(found.models[0].classes) < 2:
         raise ModelError(f"The card of {path.name} names no classes.", REMEDY)
+    values = [entry.value for entry in found.models[0].classes]
+    colours = [entry.colour for entry in found.models[0].classes]
+    if len(set(values)) < len(values) or not all(1 <= value <= LARGEST_CLASS for value in values):
+        raise ModelError(f"The classes of {path.name} have values that no class raster can hold: {values}.", REMEDY)
+    if not all(re.fullmatch("#[0-9a-fA-F]{6}", colour) for colour in colours):
+        raise ModelError(f"The classes of {path.name} have colours that are none: {colours}.", REMEDY)
     return replace(found.models[0], key=str(path), path=str(path), digest=weights_digest(path)), head
 
 
@@ -137,13 +144,17 @@ def _fill(segmenter: Segmenter, path: Path) -> None:
             f"({', '.join((missing + unknown)[:3])}).",
             REMEDY,
         )
-    with safe_open(path, framework="pt") as file, torch.no_grad():
-        for name in stored:
-            if stored[name].shape != tuple(state[name].shape):
-                raise ModelError(
-                    f"{path.name}: {name} has shape {stored[name].shape}, the model needs {tuple(state[name].shape)}.", REMEDY
-                )
-            values = file.get_tensor(name)
-            if not torch.isfinite(values).all():
-                raise ModelError(f"{path.name}: {name} holds values that are not finite.", REMEDY)
-            state[name].copy_(values)
+    try:
+        with safe_open(path, framework="pt") as file, torch.no_grad():
+            for name in stored:
+                if stored[name].shape != tuple(state[name].shape):
+                    raise ModelError(
+                        f"{path.name}: {name} has shape {stored[name].shape}, the model needs {tuple(state[name].shape)}.",
+                        REMEDY,
+                    )
+                values = file.get_tensor(name)
+                if not torch.isfinite(values).all():
+                    raise ModelError(f"{path.name}: {name} holds values that are not finite.", REMEDY)
+                state[name].copy_(values)
+    except SafetensorError as error:
+        raise ModelError(f"{path.name} cannot be read: {error}.", REMEDY) from error

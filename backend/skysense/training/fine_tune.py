@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from skysense.errors import DeviceError
+from skysense.errors import DeviceError, ran_out_of_memory
 from skysense.objectives.supervised import IGNORE, area_cross_entropy, class_areas
 from skysense.training.checkpoint import own_state
 from skysense.training.metrics import Confusion
@@ -305,14 +305,6 @@ def choose_crops(chances: NDArray[np.float64], count: int, generator: np.random.
     there = np.flatnonzero(chances.any(axis=1))
     classes = generator.choice(there, count)
     return [Sample(int(generator.choice(chances.shape[1], p=chances[index])), int(index)) for index in classes]
-
-
-def ran_out_of_memory(error: BaseException) -> bool:
-    """PyTorch has a class of its own for GPUs only; the CPU's allocator raises a plain RuntimeError."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    text = str(error)
-    return any(words in text for words in ("out of memory", "can't allocate memory", "not enough memory"))
 
 
 def _no_memory(device: torch.device) -> DeviceError:

@@ -19,7 +19,7 @@ from skysense.errors import LabelError
 from skysense.objectives.supervised import IGNORE
 from skysense.protocol.requests import ClassInfo
 from skysense.scene.grid import Grid
-from skysense.scene.vector import read_polygons
+from skysense.scene.vector import read_polygons, text_of
 
 LARGEST_VALUE = 254  # of a class raster with 8 bits, where 0 and 255 are taken
 # Okabe and Ito's colours, which colour-blind people can tell apart, without black; further ones go around the circle.
@@ -62,7 +62,7 @@ def read_labels(path: str, layer: str | None, class_field: str, grid: Grid) -> L
         raise LabelError(
             f"{Path(path).name} has no field {class_field!r}.", f"Its fields are: {', '.join(fields) or 'none'}."
         )
-    names = np.array([_name(value) for value in fields[class_field]], dtype=object)
+    names = np.array([text_of(value) for value in fields[class_field]], dtype=object)
     shapes = _in_crs(shapes, crs, grid, Path(path).name)
     on_scene = shapely.intersects(shapes, shapely.box(*grid.bounds)) & (names != "")
     if not on_scene.any():
@@ -84,15 +84,6 @@ def read_labels(path: str, layer: str | None, class_field: str, grid: Grid) -> L
         )
     index = {entry.name: i for i, entry in enumerate(classes)}
     return Labels(classes, shapes, np.array([index[name] for name in names], np.uint8))
-
-
-def _name(value: object) -> str:
-    """A field's value as a class name, "" where there is none."""
-    if value is None or (isinstance(value, float | np.floating) and not np.isfinite(value)):
-        return ""
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value).strip()
 
 
 def _order(name: str) -> tuple[bool, int, str]:

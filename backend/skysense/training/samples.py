@@ -151,8 +151,9 @@ def collate(tiles: Sequence[Mapping[str, NDArray[np.generic]]]) -> SceneBatch:
     for name in tiles[0]:
         arrays = [tile[name] for tile in tiles]
         shape = tuple(max(sides) for sides in zip(*(array.shape for array in arrays)))
-        padded = [np.pad(array, [(0, full - own) for own, full in zip(array.shape, shape)]) for array in arrays]
-        fields[name] = torch.from_numpy(np.stack(padded))
+        if shape:  # a single day has none
+            arrays = [np.pad(array, [(0, full - own) for own, full in zip(array.shape, shape)]) for array in arrays]
+        fields[name] = torch.from_numpy(np.stack(arrays))
     return SceneBatch(**fields)
 
 

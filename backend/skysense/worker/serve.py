@@ -1,7 +1,8 @@
 """The worker process: greets at once, then answers each call exactly once.
 
-Three threads: the main one runs jobs, one reads (and acknowledges cancels at once), one beats each second and watches
-the parent. The end of input, or another parent, ends the process; a job at work gets two seconds to clean up.
+Threads: the main one runs jobs, one reads (and acknowledges cancels at once), one beats each second and watches the
+parent, one takes the signal to terminate. That signal, the end of input, or another parent ends the process; a job at
+work gets two seconds to clean up, and what it has half done then is removed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import importlib.metadata
 import logging
 import os
 import platform
+import signal
 import sys
 import threading
 import time
@@ -18,6 +20,7 @@ from skysense import __version__
 from skysense.errors import Cancelled, InternalError, SkySenseError
 from skysense.jobs import table
 from skysense.protocol.framing import FrameError
+from skysense.protocol.half_done import remove_of
 from skysense.protocol.messages import (
     PROTOCOL,
     Call,
@@ -28,7 +31,7 @@ from skysense.protocol.messages import (
     Hello,
     Result,
 )
-from skysense.protocol.records import RecordError, from_plain
+from skysense.protocol.records import from_plain
 from skysense.protocol.requests import REQUESTS, RESULTS
 from skysense.worker import log as worker_log
 from skysense.worker.channel import Channel
@@ -36,6 +39,7 @@ from skysense.worker.work import ChannelReport, WorkQueue
 
 GRACE_S = 2.0  # for a job to clean up after itself
 BEAT_S = 1.0
+IDLE_S = 600.0  # without a call, until the weights are dropped
 PACKAGES = ("torch", "timm", "rasterio", "numpy", "scikit-image", "opencv-python-headless")
 
 log = logging.getLogger("skysense.worker")
@@ -54,12 +58,20 @@ def serve(role: str) -> int:
     channel.send(_hello())
     log.info("worker for %s, process %d", role, os.getpid())
     queue = WorkQueue()
+    _watch_for_termination(queue)
     threading.Thread(target=_read, args=(channel, queue, tail), daemon=True, name="reader").start()
     threading.Thread(target=_beat, args=(channel, queue), daemon=True, name="heart").start()
     threading.Thread(target=_tell_capabilities, args=(channel, tail), daemon=True, name="capabilities").start()
-    while (call := queue.take()) is not None:
+    while (call := queue.take(_drop_weights, IDLE_S)) is not None:
         _answer(call, channel, queue, tail)
     return 0
+
+
+def _drop_weights() -> None:
+    """Nobody has asked for anything for long: the memory is for others. A worker that loaded no encoder stays as it is."""
+    encoders = sys.modules.get("skysense.jobs.encoders")
+    if encoders is not None:
+        encoders.drop()
 
 
 def _hello() -> Hello:
@@ -87,9 +99,6 @@ def _answer(call: Call, channel: Channel, queue: WorkQueue, tail: worker_log.Tai
     except SkySenseError as error:
         log.info("%s: %s (%s)", name, error.sentence, error.code)
         channel.send(Failure(call.job, error.code, error.sentence, error.remedy, tail.text()))
-    except MemoryError:
-        log.exception("%s ran out of memory", name)
-        channel.send(Failure(call.job, "device", "There was not enough memory.", "Choose a smaller extent.", tail.text()))
     except Exception as error:  # whatever a job does, the call is answered
         log.exception("%s failed", name)
         fault = InternalError(
@@ -102,26 +111,35 @@ def _answer(call: Call, channel: Channel, queue: WorkQueue, tail: worker_log.Tai
 
 
 def _read(channel: Channel, queue: WorkQueue, tail: worker_log.Tail) -> None:
-    for frame in channel.frames():
-        if isinstance(frame, FrameError):
-            _refuse(channel, f"A frame could not be read: {frame}.", tail)
-            continue
-        try:
-            message = from_plain(frame)
-        except RecordError as error:
-            job = frame.get("job")
-            _refuse(channel, f"A message could not be read: {error}.", tail, job if type(job) is int else None)
-            continue
-        if isinstance(message, Cancel):
-            channel.send(CancelReceived(message.job))
-            if queue.cancel(message.job):
-                stopped = Cancelled()
-                channel.send(Failure(message.job, stopped.code, stopped.sentence, stopped.remedy))
-        elif isinstance(message, Call) and type(message.request) in RESULTS:
-            queue.put(message)
-        else:
-            _refuse(channel, f"A worker takes calls and cancels, not {type(message).__name__}.", tail)
-    _end(queue)
+    """Whatever comes, or goes wrong with it: a worker that no longer reads ends."""
+    try:
+        for frame in channel.frames():
+            _take(frame, channel, queue, tail)
+    except Exception:
+        log.exception("The reader failed")
+    finally:
+        _end(queue)
+
+
+def _take(frame: dict[str, object] | FrameError, channel: Channel, queue: WorkQueue, tail: worker_log.Tail) -> None:
+    if isinstance(frame, FrameError):
+        _refuse(channel, f"A frame could not be read: {frame}.", tail)
+        return
+    try:
+        message = from_plain(frame)
+    except Exception as error:  # a RecordError, or a value that nobody thought of
+        job = frame.get("job")
+        _refuse(channel, f"A message could not be read: {error}.", tail, job if type(job) is int else None)
+        return
+    if isinstance(message, Cancel):
+        channel.send(CancelReceived(message.job))
+        if queue.cancel(message.job):
+            stopped = Cancelled()
+            channel.send(Failure(message.job, stopped.code, stopped.sentence, stopped.remedy))
+    elif isinstance(message, Call) and type(message.request) in RESULTS:
+        queue.put(message)
+    else:
+        _refuse(channel, f"A worker takes calls and cancels, not {type(message).__name__}.", tail)
 
 
 def _refuse(channel: Channel, sentence: str, tail: worker_log.Tail, job: int | None = None) -> None:
@@ -136,7 +154,21 @@ def _end(queue: WorkQueue) -> None:
     deadline = time.monotonic() + GRACE_S
     while queue.working_on is not None and time.monotonic() < deadline:
         time.sleep(0.02)
+    if queue.working_on is not None:
+        remove_of(os.getpid(), queue.folders)
     os._exit(0)
+
+
+def _watch_for_termination(queue: WorkQueue) -> None:
+    """In a thread, since the main one may be in native code for long; all that start later must not take the signal."""
+    if sys.platform != "win32":  # whose processes are killed at once
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+        def wait() -> None:
+            signal.sigwait({signal.SIGTERM})
+            _end(queue)
+
+        threading.Thread(target=wait, daemon=True, name="termination").start()
 
 
 def _beat(channel: Channel, queue: WorkQueue) -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
+from pathlib import Path
 
 from skysense.errors import Cancelled
 from skysense.jobs.report import by_rule_of_three
+from skysense.protocol.half_done import parents_of
 from skysense.protocol.messages import Call, Progress, Series
 from skysense.worker.channel import Channel
 
@@ -23,6 +26,7 @@ class WorkQueue:
         self._changed = threading.Condition()
         self._ended = False
         self.working_on: int | None = None
+        self.folders: set[Path] = set()  # that the call at work may have half-done files in
 
     def put(self, call: Call) -> None:
         with self._changed:
@@ -46,17 +50,21 @@ class WorkQueue:
             self._ended = True
             self._changed.notify()
 
-    def take(self) -> Call | None:
-        """Wait for the next call; None when the worker ends."""
+    def take(self, idle: Callable[[], None], idle_s: float) -> Call | None:
+        """Wait for the next call; None when the worker ends. `idle` is called once, after so many seconds of waiting."""
         with self._changed:
             self.working_on = None
-            while not self._waiting and not self._ended:
-                self._changed.wait()
+            if not self._changed.wait_for(self._is_due, idle_s):
+                idle()
+                self._changed.wait_for(self._is_due)
             if self._ended:
                 return None
             call = self._waiting.popleft()
-            self.working_on = call.job
+            self.working_on, self.folders = call.job, parents_of(call.request)
             return call
+
+    def _is_due(self) -> bool:
+        return bool(self._waiting) or self._ended
 
     def is_cancelled(self, job: int) -> bool:
         return self._ended or job in self._cancelled

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from qgis.core import Qgis, QgsProject
+from qgis.core import Qgis, QgsProject, QgsRasterLayer
 from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QPushButton
 
 from ...layers.results import add_change
+from ...layers.styles import style_score
 from ...protocol.requests import DetectChange
 from ..outputs import output_path
 from .job_panel import JobPanel
@@ -37,7 +38,10 @@ class ChangePanel(JobPanel):
         self.threshold.setDecimals(4)
         self.threshold.setRange(0.0, 1e6)
         self.threshold.setEnabled(False)
+        self.threshold.setToolTip(self.tr("The score's layer shows at once what lies above it; run again to write the map"))
+        self.threshold.valueChanged.connect(self._preview)
         self.automatic.toggled.connect(lambda on: self.threshold.setEnabled(not on))
+        self._score_id = ""  # of the latest result
         self.area = QDoubleSpinBox()
         self.area.setRange(0.0, 1e9)
         self.area.setSuffix(self.tr(" m²"))
@@ -77,6 +81,13 @@ class ChangePanel(JobPanel):
         self.before.setCurrentIndex(after)
         self.after.setCurrentIndex(before)
 
+    def _preview(self, threshold: float) -> None:
+        """The latest score with another threshold, as far as a style can show it."""
+        layer = QgsProject.instance().mapLayer(self._score_id)
+        if isinstance(layer, QgsRasterLayer):
+            style_score(layer, threshold)
+            layer.triggerRepaint()
+
     def prepare(self):
         dated = self.scene.dated()
         first, second = self.before.currentData(), self.after.currentData()
@@ -97,7 +108,8 @@ class ChangePanel(JobPanel):
         )
 
         def finish(written) -> None:
-            add_change(QgsProject.instance(), written, before, after)
+            layers = add_change(QgsProject.instance(), written, before, after)
+            self._score_id = layers[-1].id()
             self.threshold.setValue(written.threshold)
             for warning in written.warnings:
                 self.message.emit(warning, Qgis.MessageLevel.Warning)

@@ -31,7 +31,7 @@ def noise():
 
 def test_patches_do_not_depend_on_the_strips(noise):
     kinds, scores = noise
-    whole, parts = find(UTM, kinds, scores, 90).patches(), find(UTM, kinds, scores, 13).patches()
+    whole, parts = find(UTM, kinds, scores, 90).patches(0.0, lambda share: None), find(UTM, kinds, scores, 13).patches(0.0, lambda share: None)
     assert len(whole) == len(parts) > 100
 
     def facts(patches):
@@ -42,7 +42,7 @@ def test_patches_do_not_depend_on_the_strips(noise):
 
 def test_outlines_cover_exactly_the_changed_pixels(noise):
     kinds, scores = noise
-    patches = find(UTM, kinds, scores, 13).patches()
+    patches = find(UTM, kinds, scores, 13).patches(0.0, lambda share: None)
     drawn = rasterio.features.rasterize(
         [(patch.outline, patch.kind) for patch in patches], (90, 70), transform=UTM.transform, dtype="uint8"
     )
@@ -55,7 +55,7 @@ def test_area_is_that_on_the_ground():
     grid = Grid(CRS.from_epsg(3857), Affine(10, 0, 1_000_000, 0, -10, 8_399_738), 20, 20)
     kinds = np.zeros((20, 20), np.uint8)
     kinds[5:10, 5:15] = 1
-    (patch,) = find(grid, kinds, np.ones((20, 20), np.float32), 7).patches()
+    (patch,) = find(grid, kinds, np.ones((20, 20), np.float32), 7).patches(0.0, lambda share: None)
     assert patch.pixels == 50
     assert patch.area_m2 == pytest.approx(50 * 100 / 4, rel=0.01)
 
@@ -66,7 +66,7 @@ def test_small_patches_leave_the_mask_too(noise):
     minimum = 600.0  # six pixels
     keep = list(finder.kept(minimum))
     kept = np.concatenate([without_small(kinds[i * 13 : i * 13 + 13], strip) for i, strip in enumerate(keep)])
-    expected = sum(patch.pixels for patch in finder.patches(minimum))
+    expected = sum(patch.pixels for patch in finder.patches(minimum, lambda share: None))
     assert 0 < expected == (kept > 0).sum() < (kinds > 0).sum()
 
 
@@ -74,5 +74,5 @@ def test_without_a_crs_areas_are_unknown_and_all_patches_stay():
     grid = Grid(None, Affine.identity(), 10, 10)
     kinds = np.zeros((10, 10), np.uint8)
     kinds[2, 2] = 1
-    (patch,) = find(grid, kinds, np.ones((10, 10), np.float32), 10).patches(1e9)
+    (patch,) = find(grid, kinds, np.ones((10, 10), np.float32), 10).patches(1e9, lambda share: None)
     assert np.isnan(patch.area_m2)

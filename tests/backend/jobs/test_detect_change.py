@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +16,10 @@ from rasterio.transform import Affine
 
 from skysense.errors import BandError, Cancelled, DateError, GridError, OutputError, RequestError
 from skysense.jobs.detect_change import run
-from skysense.jobs.report import SilentReport
+from skysense.jobs.report import FINISHING, SilentReport
 from skysense.jobs.scene_from_files import scene_from_files
 from skysense.models.catalog import bundled_weights
+from skysense.protocol.half_done import mark
 from skysense.protocol.requests import DetectChange
 from skysense.protocol.scene_source import AcquisitionSource, BandIndex, Extent, Scaling, SceneSource
 
@@ -305,6 +308,84 @@ def test_dates_without_a_common_valid_pixel_are_refused(request_of, tmp_path):
 def test_an_input_is_never_overwritten(request_of):
     with pytest.raises(OutputError, match="one of the inputs"):
         run(replace(request_of, mask_path=request_of.before.acquisitions[0].path), SilentReport())
+
+
+@pytest.mark.parametrize("which", ["mask_path", "polygons_path"])
+def test_outputs_are_files_of_their_own(request_of, tmp_path, which):
+    """Told before any work, however the path is written."""
+    (tmp_path / "folder").mkdir()
+    report = SilentReport()
+    with pytest.raises(OutputError, match="same name score.tif"):
+        run(replace(request_of, **{which: str(tmp_path / "folder/../score.tif")}), report)
+    assert report.stages == ["Checking the scenes"]
+
+
+def test_all_outputs_appear_or_what_was_there_stays(request_of, tmp_path, monkeypatch):
+    """The last of three cannot get its name: the others give theirs back."""
+    run(request_of, SilentReport())
+    there = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    real = os.replace
+
+    def locked(source, target):
+        if Path(target).name == "score.tif" and Path(source).name == "ready.tif":
+            raise PermissionError(13, "in use")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", locked)
+    with pytest.raises(OutputError, match="score.tif cannot be written.*in use"):
+        run(replace(request_of, threshold=0.1), SilentReport())
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == there
+    for path in tmp_path.glob("[scm]*.*"):  # the same, with nothing there before
+        if path.name.split(".")[0] in ("score", "mask", "changes"):
+            path.unlink()
+    with pytest.raises(OutputError, match="in use"):
+        run(request_of, SilentReport())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["after.tif", "before.tif"]
+
+
+def test_it_is_cancelled_while_it_decides_outlines_and_finishes(request_of, tmp_path):
+    there = sorted(tmp_path.iterdir())
+    for stage in ("Finding the threshold", "Outlining changes", "Writing rasters", FINISHING):
+        report = UntilStage(stage, 2 if stage == FINISHING else 1)
+        with pytest.raises(Cancelled):
+            run(request_of, report)
+        assert report.stages[-1] == stage and sorted(tmp_path.iterdir()) == there
+
+
+class UntilStage(SilentReport):
+    """Stops at the nth word of a stage."""
+
+    def __init__(self, stage: str, number: int) -> None:
+        super().__init__()
+        self._stage, self._number = stage, number
+
+    def progress(self, fraction, stage, *rest, **more):
+        self._number -= stage == self._stage
+        if self._number <= 0:
+            self.cancel()
+        super().progress(fraction, stage, *rest, **more)
+
+
+def test_folders_of_a_killed_job_are_removed_by_the_next(request_of, tmp_path):
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = tmp_path / f".score.{mark(dead.pid)}.abandoned.partial"
+    left.mkdir()
+    (left / "s2.score").write_bytes(b"x")
+    run(request_of, SilentReport())
+    assert not left.exists()
+
+
+@pytest.mark.skipif(bundled_weights("skysense-nano") is None, reason="the bundled weights are not there")
+@pytest.mark.parametrize("shape", [(1, 1), (1, 300), (9, 13)])
+def test_layers_smaller_than_a_cell(tmp_path, shape):
+    random = np.random.default_rng(0)
+    dates = []
+    for name, date in (("before", "2020-05-01"), ("after", "2021-05-03")):
+        path = write(tmp_path / f"{name}.tif", random.integers(1, 255, (3, *shape)).astype(np.uint8))
+        dates.append(scene(replace(source(path, date, "hr", "RGB"), scaling=Scaling(1 / 255))))
+    result = run(DetectChange(*dates, str(tmp_path / "score.tif"), None, None), SilentReport())
+    assert result.method == "deep-features" and read(result.score_path).shape == shape
 
 
 def test_a_cancelled_job_leaves_nothing(request_of, tmp_path):

@@ -358,3 +358,15 @@ def test_a_picture_without_a_crs_is_labelled_in_pixels_as_qgis_counts_them(reque
     labels = str(tmp_path / "pixels.gpkg")
     result = train_segmentation.run(replace(request_of, scene=scene, labels_path=labels, steps=2), SilentReport())
     assert "110,500 pixels" in " ".join(result.card.notes)
+
+
+@pytest.mark.parametrize("which", ["labels", "image"])
+def test_the_model_overwrites_no_input(request_of, tmp_path, which) -> None:
+    """Whatever the inputs are called."""
+    path = tmp_path / "input.safetensors"
+    path.write_bytes(Path(request_of.labels_path).read_bytes() if which == "labels" else IMAGE.read_bytes())
+    change = {"labels_path": str(path)} if which == "labels" else {"scene": scene_from_files([str(path)])}
+    before = path.read_bytes()
+    with pytest.raises(OutputError, match="one of the inputs"):
+        train_segmentation.run(replace(request_of, model_path=str(path), **change), SilentReport())
+    assert path.read_bytes() == before

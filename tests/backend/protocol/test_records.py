@@ -88,3 +88,17 @@ def test_an_integer_serves_as_a_float_but_not_the_other_way_round():
     assert from_plain({**to_plain(ready), "area_m2": 2}) == ready
     with pytest.raises(RecordError, match="pixels"):
         from_plain({**to_plain(ready), "pixels": 1.0})
+
+
+def test_what_is_nested_absurdly_deep_is_refused():
+    plain = {"kind": "CloseView", "view": "x"}
+    for _ in range(400):
+        plain = {"kind": "Call", "job": 1, "request": plain}
+    with pytest.raises(RecordError, match="at most 32"):
+        from_plain(plain)
+
+
+def test_a_number_that_no_float_holds_is_refused():
+    ready = to_plain(requests.OutlineReady("MULTIPOLYGON EMPTY", 1, 2.0))
+    with pytest.raises(RecordError, match="area_m2"):
+        from_plain({**ready, "area_m2": 10**400})

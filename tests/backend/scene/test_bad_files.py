@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -77,6 +78,81 @@ def test_a_vrt_in_disguise_is_not_opened(tmp_path):
     path.write_text('<VRTDataset rasterXSize="5" rasterYSize="5"><VRTRasterBand dataType="Byte" band="1">'
                     '<SimpleSource><SourceFilename>/etc/passwd</SourceFilename></SimpleSource></VRTRasterBand></VRTDataset>')  # fmt: skip
     with pytest.raises(RasterError, match="is a virtual raster"):
+        describe(str(path))
+
+
+# -- files that point at others --------------------------------------------------------------------------------------
+def other_file(tmp_path):
+    """A raster of 77 that no job was asked to read, and a VRT that shows it."""
+    secret = write(tmp_path / "secret.tif", np.full((1, 64, 64), 77, "uint8"))
+    return ('<VRTDataset rasterXSize="64" rasterYSize="64"><VRTRasterBand dataType="Byte" band="1"><SimpleSource>'
+            f"<SourceFilename>{secret}</SourceFilename><SourceBand>1</SourceBand>"
+            "</SimpleSource></VRTRasterBand></VRTDataset>")  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ["tags", "tags of a band", "aux.xml", "ovr"])
+def test_overviews_under_another_name_are_not_followed(tmp_path, where):
+    vrt = other_file(tmp_path)
+    path = write(tmp_path / "innocent.tif", np.ones((1, 128, 128), "uint8"))
+    beside = write(tmp_path / "innocent.tif.ovr", np.ones((1, 64, 64), "uint8")) if where == "ovr" else path
+    if where == "aux.xml":
+        Path(path + ".aux.xml").write_text(
+            '<PAMDataset><Metadata domain="overviews"><MDI key="overview_file">other.vrt</MDI></Metadata></PAMDataset>'
+        )
+    else:
+        with rasterio.open(beside, "r+") as file:
+            file.update_tags(1 if where == "tags of a band" else 0, ns="OVERVIEWS", OVERVIEW_FILE=vrt)
+    with pytest.raises(RasterError, match="names another file as its overviews.*GeoTIFF"):
+        describe(path)
+
+
+@pytest.mark.parametrize("suffix", [".ovr", ".msk", ".ovr.msk"])
+def test_overviews_and_masks_beside_a_file_are_tiffs(tmp_path, suffix):
+    vrt = other_file(tmp_path)
+    path = write(tmp_path / "innocent.tif", np.ones((1, 128, 128), "uint8"))
+    if suffix == ".ovr.msk":
+        write(tmp_path / "innocent.tif.ovr", np.ones((1, 64, 64), "uint8"))
+    Path(path + suffix).write_text(vrt)
+    with pytest.raises(RasterError, match="no TIFF.*Remove"):
+        describe(path)
+
+
+def test_real_overviews_and_masks_beside_a_file_are_used(tmp_path):
+    path = write(tmp_path / "big.tif", noise(1, 256, 256))
+    with rasterio.Env(TIFF_USE_OVR=True, GDAL_TIFF_INTERNAL_MASK=False), rasterio.open(path, "r+") as file:
+        file.build_overviews([2])
+        file.write_mask(np.where(np.arange(256) < 200, 255, 0).astype("uint8")[None].repeat(256, 0))
+    assert Path(path + ".ovr").is_file() and Path(path + ".msk").is_file()
+    patch, _ = read_all(path)
+    assert patch.valid.mean() == 200 / 256
+
+
+def test_a_product_keeps_its_text_files(tmp_path):
+    """GDAL counts the file of metadata of a Landsat scene as one of each of its bands."""
+    path = write(tmp_path / "LC08_L1TP_1_B4.TIF", noise(1))
+    (tmp_path / "LC08_L1TP_1_MTL.txt").write_text('GROUP = L1_METADATA_FILE\n  SPACECRAFT_ID = "LANDSAT_8"\nEND\n')
+    with rasterio.open(path) as file:
+        assert len(file.files) == 2
+    assert describe(path).count == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="rights are not told so there")
+def test_no_right_to_read(tmp_path, monkeypatch):
+    path = write(tmp_path / "locked.tif", noise())
+    if os.geteuid() == 0:  # who may read everything
+        monkeypatch.setattr(Path, "open", lambda *_: (_ for _ in ()).throw(PermissionError(13, "Permission denied")))
+    else:
+        os.chmod(path, 0)
+    with pytest.raises(RasterError, match="locked.tif cannot be read: Permission denied.*right"):
+        describe(path)
+
+
+def test_zero_bands(tmp_path):
+    """Of the formats that are read, an ENVI header is the one that can say so."""
+    path = tmp_path / "none.dat"
+    path.write_bytes(b"x" * 25)
+    path.with_suffix(".hdr").write_text("ENVI\nsamples = 5\nlines = 5\nbands = 0\ndata type = 1\ninterleave = bsq\n")
+    with pytest.raises(RasterError, match="none.dat cannot be opened.*bands.*GeoTIFF"):
         describe(str(path))
 
 

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 
 import numpy as np
 import pytest
@@ -17,10 +16,11 @@ from rasterio.crs import CRS
 from rasterio.transform import Affine
 
 from skysense.errors import Cancelled
+from skysense.protocol.half_done import mark
 from skysense.scene.grid import Grid, Window
 from skysense.scene.tiles import Tiling
 from skysense.scene.warp import native_grid
-from skysense.scene.write import LEFT_BEHIND_S, RasterWriter
+from skysense.scene.write import RasterWriter
 
 GRID = Grid(CRS.from_epsg(32631), Affine(10, 0, 500_000, 0, -10, 5_000_000), 300, 400)
 
@@ -128,21 +128,17 @@ def test_a_killed_writer_leaves_no_file_and_the_next_one_tidies_up(tmp_path):
         f"w = RasterWriter({str(path)!r}, Grid(CRS.from_epsg(32631), Affine.scale(10, -10), 300, 400), ('x',), 'uint8', 0)\n"
         "w.write(Window(0, 0, 300, 400), np.ones((1, 300, 400), 'uint8')); print('at work', flush=True); input()\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1) as process:
-        assert process.stdout.readline() == b"at work\n"
-        process.send_signal(signal.SIGKILL)
-    (left,) = tmp_path.iterdir()
-    assert left.name.startswith(".out [1].") and left.name.endswith(".partial")
 
     def write_again():
         with RasterWriter(str(path), GRID, ("x",), "uint8", 0) as writer:
             fill(writer)
 
-    write_again()
-    assert left.exists()  # it might still be at work
-    long_ago = time.time() - LEFT_BEHIND_S - 10
-    for part in (*left.iterdir(), left):
-        os.utime(part, (long_ago, long_ago))
+    with subprocess.Popen([sys.executable, "-c", code], stdin=-1, stdout=-1) as process:
+        assert process.stdout.readline() == b"at work\n"
+        write_again()
+        (left,) = tmp_path.glob(".*")  # it is at work
+        assert left.name.startswith(f".out [1].{mark(process.pid)}.") and left.name.endswith(".partial")
+        process.send_signal(signal.SIGKILL)
     write_again()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out [1].tif", "out [1].tif.json"]
 

@@ -1,4 +1,4 @@
-"""The real worker with one job of the tests in it: what DescribeRaster's path says.
+"""The real worker with jobs of the tests in it: what DescribeRaster's path says, and EmbedScene, which gets stuck.
 
 Run as a program in the place of backend/__main__.py.
 """
@@ -16,10 +16,13 @@ from skysense.cli import main
 from skysense.jobs import table
 from skysense.jobs.report import Report
 from skysense.protocol.messages import Series
-from skysense.protocol.requests import CloseView, DescribeRaster, ViewClosed
+from skysense.protocol.requests import CloseView, DescribeRaster, EmbedScene, ViewClosed
+from skysense.scene.write import partial_folder
 
 
-def run(request: DescribeRaster, report: Report) -> ViewClosed:
+def run(request: DescribeRaster | EmbedScene, report: Report) -> ViewClosed:
+    if isinstance(request, EmbedScene):
+        stuck(request.output_path, report)
     kind, _, argument = request.path.partition(" ")
     {"print": chatter, "fault": fault, "memory": memory, "points": points, "deaf": deaf, "tidy": tidy, "large": large}[kind](
         argument, report
@@ -70,6 +73,14 @@ def tidy(path: str, report: Report) -> None:
         file.unlink()
 
 
+def stuck(path: str, report: Report) -> None:
+    """Has a file half done and does not come back, as native code may."""
+    with partial_folder(Path(path)) as folder:
+        (Path(folder) / "draft").write_text("half done")
+        report.progress(0.1, "Stuck")
+        time.sleep(60)
+
+
 def large(_: str, report: Report) -> None:
     """Logs more than a frame may hold, in one line, and fails."""
     raise ValueError("x" * (20 * 2**20))
@@ -77,5 +88,5 @@ def large(_: str, report: Report) -> None:
 
 if __name__ == "__main__":
     sys.modules["own_jobs"] = sys.modules["__main__"]
-    table.JOBS = {DescribeRaster: "own_jobs", CloseView: "skysense.jobs.close_view"}
+    table.JOBS = {DescribeRaster: "own_jobs", EmbedScene: "own_jobs", CloseView: "skysense.jobs.close_view"}
     raise SystemExit(main())

@@ -58,6 +58,29 @@ def test_a_job_at_work_cleans_up_first(start, long_job):
     assert list(folder.iterdir()) == []
 
 
+def test_a_signal_to_terminate_is_an_orderly_end(start, long_job):
+    worker = start()
+    job = worker.call(long_job)
+    worker.wait_for(Progress, job=job, stage="Encoding tiles")
+    folder = Path(long_job.output_path).parent
+    assert list(folder.iterdir())
+    worker.process.terminate()
+    assert worker.process.wait(ORPHAN_S) == 0
+    assert list(folder.iterdir()) == []
+
+
+def test_what_a_stuck_job_has_half_done_is_removed(start, long_job):
+    folder = Path(long_job.output_path).parent
+    for end in (lambda worker: worker.process.stdin.close(), lambda worker: worker.process.terminate()):
+        worker = start(program=OWN_JOBS)
+        job = worker.call(long_job)
+        worker.wait_for(Progress, job=job, stage="Stuck")
+        assert list(folder.iterdir())
+        end(worker)
+        assert worker.process.wait(ORPHAN_S) == 0
+        assert list(folder.iterdir()) == []
+
+
 def test_a_slow_clean_up_gets_its_time_and_a_deaf_job_does_not_hold_the_worker(start, tmp_path):
     worker = start(program=OWN_JOBS)
     job = worker.call(DescribeRaster(f"tidy {tmp_path / 'draft'}"))

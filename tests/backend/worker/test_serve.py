@@ -100,6 +100,16 @@ def test_a_frame_that_is_no_json_is_refused_and_the_next_is_read(worker, body):
     assert isinstance(_describe(worker)[1].result, RasterDescription)
 
 
+def test_messages_that_nobody_thought_of_leave_the_reader_at_work(worker):
+    deep = b'{"kind":"Call","job":1,"request":' * 400 + b'{"kind":"CloseView","view":"x"}' + b"}" * 400
+    large = b'{"kind":"Progress","job":7,"stage":"x","fraction":1%s,"seconds_left":null,"detail":"","points":[]}' % (b"0" * 400)
+    for body, job in ((deep, 1), (large, 7)):
+        worker.write(b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        _, failure = worker.wait_for(Failure, job=job)
+        assert failure.code == "protocol" and failure.remedy
+    assert isinstance(_describe(worker)[1].result, RasterDescription)
+
+
 def test_a_frame_beyond_the_limit_is_refused_before_it_is_sent_and_ends_the_session(start):
     worker = start()
     worker.write(b"Content-Length: %d\r\n\r\n" % (2**40))

@@ -34,7 +34,9 @@ def models(job: int) -> dict:
 
 
 def messages() -> Iterator[dict]:
-    """Calls and cancels until the end of input."""
+    """Calls and cancels until the end of input; each is logged."""
     while header := sys.stdin.buffer.readline():
         sys.stdin.buffer.readline()
-        yield json.loads(sys.stdin.buffer.read(int(header.split(b":")[1])))
+        message = json.loads(sys.stdin.buffer.read(int(header.split(b":")[1])))
+        print(f"took {message['kind']}", file=sys.stderr, flush=True)
+        yield message

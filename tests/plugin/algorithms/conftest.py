@@ -28,9 +28,13 @@ class Said(QgsProcessingFeedback):
         super().__init__(False)
         self.infos: list[str] = []
         self.warnings: list[str] = []
+        self.errors: list[str] = []
 
     def pushInfo(self, info: str) -> None:
         self.infos.append(info)
+
+    def reportError(self, error: str, fatalError: bool = False) -> None:
+        self.errors.append(error)
 
     def pushWarning(self, warning: str) -> None:
         self.warnings.append(warning)
@@ -40,10 +44,11 @@ class Said(QgsProcessingFeedback):
 def engine(qgis_app, tmp_path_factory):
     """One real engine for all tests of this folder, its logs in a folder of its own."""
     from skysense_qgis.client import client as client_module
+    from skysense_qgis.client import logs
 
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(client_module, "cache_folder", lambda: folder)
+        patch.setattr(logs, "log_folder", lambda: folder)
         engine = client_module.Engine()
         yield engine
         engine.close()

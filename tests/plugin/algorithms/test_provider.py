@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from qgis.core import QgsApplication, QgsProcessingException, QgsProcessingParameterDefinition
+from qgis.PyQt.QtCore import QUrl
 
+from skysense_qgis.algorithms.embed import EmbedAlgorithm
+from skysense_qgis.client.client import Engine
 from skysense_qgis.settings import Settings
 
 NAMES = {"embed", "segment_points", "detect_change", "train_segmentation", "apply_model"}
@@ -22,15 +27,35 @@ def test_all_algorithms_are_listed_with_help_and_icons(provider):
     assert not provider.icon().pixmap(24, 24).isNull() and provider.versionInfo()[0].isdigit()
 
 
+def test_the_help_button_opens_a_page_that_is_there_at_the_algorithms_place(provider):
+    for algorithm in provider.algorithms():
+        url = QUrl(algorithm.helpUrl())
+        page = Path(url.toLocalFile()).read_text(encoding="utf-8")
+        assert url.fragment() == algorithm.name() and f'id="{algorithm.name()}"' in page
+        assert algorithm.displayName() in page
+
+
+def test_parameters_say_what_they_mean_unless_the_label_says_it_all(provider):
+    silent = {
+        (algorithm.name(), definition.name())
+        for algorithm in provider.algorithms()
+        for definition in algorithm.parameterDefinitions()
+        if not definition.help()
+    }
+    assert silent == {("embed", "OUTPUT"), ("apply_model", "OUTPUT")}
+
+
 def test_without_an_engine_they_stay_listed_and_say_why(provider, monkeypatch, context, feedback):
     monkeypatch.setattr(Settings, "load", classmethod(lambda cls: cls(interpreter="/nowhere/python")))
     for algorithm in provider.algorithms():
         able, reason = algorithm.canExecute()
         assert not able and "/nowhere/python" in reason and "settings" in reason
     assert {algorithm.name() for algorithm in provider.algorithms()} == NAMES
-    algorithm = provider.algorithm("embed").create()
+    engine = Engine()  # one that has not started yet
+    algorithm = EmbedAlgorithm(engine)
     with pytest.raises(QgsProcessingException, match="not there.*Set up engine"):
         algorithm.describe("/nowhere/image.tif", feedback)
+    engine.close()
 
 
 def test_device_and_encoder_come_from_the_settings(provider, monkeypatch):

@@ -7,6 +7,8 @@ from qgis.core import (
     QgsFeature,
     QgsGeometry,
     QgsProcessingException,
+    QgsProcessingFeatureSourceDefinition,
+    QgsProcessingFeedback,
     QgsProject,
     QgsRasterLayer,
     QgsVectorLayer,
@@ -156,3 +158,30 @@ def test_points_on_a_tile_layer_have_it_drawn_around_them(request_of, points, da
     request = request_of("segment_points", **parameters, PIXEL_SIZE=0.25)
     drawn = QgsRasterLayer(request.path, "drawn")
     assert drawn.extent().contains(points.extent()) and drawn.rasterUnitsPerPixelX() == pytest.approx(0.25)
+
+
+def test_an_extent_without_area_is_refused(provider, context, data):
+    for text in ("5,5,5,5 [EPSG:26914]", "5,9,5,5 [EPSG:26914]"):
+        parameters = {"LAYERS": [data(S2)], "EXTENT": text, "OUTPUT": "/tmp/f.tif"}
+        with pytest.raises(QgsProcessingException, match="extent has no area. Give a larger one, or leave it empty"):
+            provider.algorithm("embed").create().prepareAlgorithm(parameters, context, QgsProcessingFeedback(False))
+
+
+def test_an_extent_without_crs_is_meant_in_that_of_the_first_layer(request_of, data):
+    """Where no project says another: as qgis_process has it."""
+    layer = QgsRasterLayer(data(S2), "s2")
+    box = layer.extent()
+    text = f"{box.xMinimum()},{box.xMaximum()},{box.yMinimum()},{box.yMaximum()}"
+    assert not QgsProject.instance().crs().isValid()
+    assert request_of("embed", LAYERS=[data(S2)], EXTENT=text, OUTPUT="/tmp/f.tif").scene.extent.crs == layer.crs().authid()
+
+
+def test_selected_points_alone_and_their_filter_count(request_of, data, points):
+    QgsProject.instance().addMapLayer(points)
+    points.selectByExpression("house = 9")
+    parameters = {"LAYER": data("kampala/images/kampala_a.tif"), "OBJECT_FIELD": "house", "OUTPUT": "/tmp/o.gpkg"}
+    source = QgsProcessingFeatureSourceDefinition(points.id(), True)
+    assert [p.object_id for p in request_of("segment_points", POINTS=source, **parameters).points] == [9]
+    source = QgsProcessingFeatureSourceDefinition(points.id(), False, 1)
+    source.filterExpression = '"for" = 1'
+    assert [p.object_id for p in request_of("segment_points", POINTS=source, **parameters).points] == [4]

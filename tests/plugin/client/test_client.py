@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
+from qgis.core import QgsSettings
 from qgis.PyQt.QtCore import QEventLoop, QTimer
 
+from skysense_qgis.client.environment import find_engine
 from skysense_qgis.protocol.messages import Failure
 from skysense_qgis.protocol.requests import (
     DescribeRaster,
@@ -133,9 +137,24 @@ def test_a_killed_worker_fails_its_requests_and_the_next_is_answered(engine, wai
 
 
 def test_what_cannot_be_sent_fails_through_the_handle(engine, wait):
-    answers = answers_of(engine.submit(DescribeRaster("x" * (17 * 2**20))))
-    assert not answers
-    assert wait(lambda: answers)[0].code == "bad-request"
+    for path in ("x" * (17 * 2**20), "/data/\udce9t\udce9.tif"):  # too long; a file's name in another encoding
+        answers = answers_of(engine.submit(DescribeRaster(path)))
+        assert not answers
+        assert wait(lambda answers=answers: answers)[0].code == "bad-request" and answers[0].remedy
+    answers = answers_of(engine.submit(EmbedScene(SceneSource(()), "/a.tif", None, components=float("nan"))))
+    assert "finite" in wait(lambda: answers)[0].sentence
+
+
+def test_a_job_in_the_line_says_so_once(engine, wait, long_job):
+    at_work = engine.submit(long_job)
+    stages = stages_of(at_work)
+    waiting = engine.jobs.submit(ListModels(""))
+    answers, told = answers_of(waiting), stages_of(waiting)
+    wait(lambda: "Encoding tiles" in stages)
+    assert told == ["Waiting for another job"] and "Waiting for another job" not in stages
+    at_work.cancel()
+    wait(lambda: answers)
+    assert told[0] == "Waiting for another job" and told.count("Waiting for another job") == 1 and "Starting" in told
 
 
 def test_the_private_folder_is_ours_alone_and_goes(engine):
@@ -144,6 +163,125 @@ def test_the_private_folder_is_ours_alone_and_goes(engine):
     (folder / "mask1").write_bytes(b"\1" * 100)
     engine.close()
     assert not folder.exists()
+
+
+def test_the_private_folder_goes_when_no_worker_writes_there_any_more(engine, wait):
+    folder = engine.private_folder
+    answers = answers_of(engine.submit(ListModels("")))
+    wait(lambda: answers)
+    pid = engine.interactive.pid
+    loop = QEventLoop()
+    seen: list[bool] = []
+
+    def close() -> None:
+        engine.close()
+        seen.append(folder.exists() and not gone(pid))
+
+    def look() -> None:
+        if seen and not folder.exists():
+            loop.quit()
+
+    QTimer.singleShot(0, close)
+    timer = QTimer()
+    timer.timeout.connect(look)
+    timer.start(5)
+    QTimer.singleShot(6000, loop.quit)
+    loop.exec()
+    assert seen == [True] and not folder.exists() and gone(pid)
+
+
+def test_private_folders_of_crashed_sessions_go_at_the_next_start(qgis_app, wait, tmp_path, monkeypatch):
+    from skysense_qgis.client import client as module
+    from skysense_qgis.client import logs
+    from skysense_qgis.protocol.half_done import mark
+
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(logs, "log_folder", lambda: tmp_path / "logs")
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    crashed, alive = (tmp_path / f"skysense.{mark(pid)}.abc" for pid in (dead.pid, os.getppid()))
+    for folder in (crashed, alive):
+        folder.mkdir()
+        (folder / "mask1").write_bytes(b"\1")
+    engine = module.Engine()
+    wait(lambda: not crashed.exists(), 5)
+    assert alive.exists() and engine.private_folder.name.startswith(f"skysense.{mark(os.getpid())}.")
+    engine.close()
+
+
+def test_logs_lie_in_the_cache_folder_that_is_set_one_for_each_window_and_old_ones_go(qgis_app, wait, tmp_path):
+    from skysense_qgis.client import client as module
+    from skysense_qgis.settings import Settings
+
+    QgsSettings().remove("skysense")
+    Settings(cache_folder=str(tmp_path / "cache")).save()
+    try:
+        logs = tmp_path / "cache/logs"
+        logs.mkdir(parents=True)
+        for age in range(20):
+            path = logs / f"jobs-{10**8 + age}.log"
+            path.write_text("old")
+            os.utime(path, (time.time() - 100 * age,) * 2)
+        (logs / "setup.log").write_text("")
+        engine = module.Engine()
+        assert engine.jobs.log == logs / f"jobs-{os.getpid()}.log" and engine.interactive.log.parent == logs
+        wait(lambda: len(list(logs.glob("jobs-*.log"))) == 10, 5)
+        assert (logs / f"jobs-{10**8}.log").exists() and (logs / "setup.log").exists()
+        answers = answers_of(engine.submit(ListModels("")))
+        wait(lambda: answers)
+        assert "worker for interactive" in engine.interactive.log.read_text()
+        Settings(cache_folder=str(tmp_path / "other")).save()
+        engine.restart()
+        assert engine.interactive.log.parent == tmp_path / "other/logs" and engine.state == "stopped"
+        engine.close()
+    finally:
+        QgsSettings().remove("skysense")
+
+
+def test_an_environment_in_use_is_noted_until_qgis_ends(qgis_app, wait, tmp_path):
+    from skysense_qgis.client import client as module
+    from skysense_qgis.client.engines import in_use
+    from skysense_qgis.client.environment import managed_folder, managed_python
+    from skysense_qgis.settings import Settings
+
+    QgsSettings().remove("skysense")
+    python = find_engine().python
+    Settings(cache_folder=str(tmp_path)).save()
+    try:
+        managed_python().parent.mkdir(parents=True)
+        managed_python().symlink_to(python)
+        home = managed_folder()
+        engine = module.Engine()
+        assert not in_use(home)
+        engine.submit(ListModels(""))
+        assert in_use(home)
+        engine.close()
+        assert not in_use(home)
+    finally:
+        QgsSettings().remove("skysense")
+
+
+def test_a_restart_takes_the_interpreter_that_is_set_now(engine, wait, tmp_path):
+    from skysense_qgis.settings import Settings
+
+    answers = answers_of(engine.submit(ListModels("")))
+    wait(lambda: answers)
+    wait(lambda: engine.state == "ready")
+    states: list[str] = []
+    engine.state_changed.connect(states.append)
+    QgsSettings().remove("skysense")
+    other = tmp_path / "other python"
+    other.write_text(f'#!/bin/sh\necho "another one" >&2\nexec {Path(find_engine().python)} "$@"\n')
+    other.chmod(0o755)
+    Settings(interpreter=str(other)).save()
+    try:
+        engine.restart()
+        assert engine.interactive.pid is None and states[-1] == "stopped"
+        again = answers_of(engine.submit(ListModels("")))
+        assert isinstance(wait(lambda: again)[0], ModelList)
+        assert "another one" in engine.interactive.log.read_text()
+    finally:
+        QgsSettings().remove("skysense")
 
 
 def test_closing_without_an_event_loop_waits_for_the_workers(engine, wait):

@@ -21,7 +21,7 @@ def canvas(qgis_app, wait):
 
 
 @pytest.fixture
-def dock(engine, canvas):
+def dock(qgis_new_project, engine, canvas):
     bar = QgsMessageBar()
     dock = SkySenseDock(engine, canvas, bar)
     dock.bar = bar

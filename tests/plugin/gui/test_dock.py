@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from qgis.core import Qgis, QgsProject
 from qgis.PyQt.QtCore import QPoint, Qt
 from qgis.PyQt.QtTest import QTest
@@ -115,6 +116,13 @@ def test_change_needs_two_dates_and_adds_its_results(dock, add_layer, wait, desc
     assert {"Changed areas", "Changed pixels", "Change score"} <= names
     group = QgsProject.instance().layerTreeRoot().findGroup("Change 2009-08-18 to 2020-08-31")
     assert group is not None and {child.name() for child in group.children()} >= {"Before", "After"}
+    score = QgsProject.instance().mapLayersByName("Change score")[0]
+    automatic = dock.change.threshold.value()
+    assert automatic > 0 and score.renderer().classificationMax() == pytest.approx(2 * automatic, rel=1e-3)
+    dock.change.automatic.setChecked(False)
+    dock.change.threshold.setValue(3.0)
+    assert score.renderer().classificationMax() == pytest.approx(6.0)
+    assert dock.change.prepare()[0].threshold == 3.0
 
 
 def test_a_feature_map_can_be_cancelled(dock, add_layer, wait, described):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import http.server
 import resource
+import threading
+import time
 
 import numpy as np
 import pytest
 from osgeo import gdal
-from qgis.core import QgsProcessingFeedback, QgsProject
+from qgis.core import QgsApplication, QgsProcessingFeedback, QgsProject, QgsRasterLayer, QgsTask
+from qgis.PyQt.QtCore import QThread
 
 from skysense_qgis.layers import sheet as sheet_module
 from skysense_qgis.layers.drawing import LayerDrawing, draw_and_wait
@@ -109,6 +113,78 @@ def test_cancelling_leaves_no_file(tiles, tmp_path, wait):
     job.start()
     job.cancel()
     wait(lambda: not path.exists())
+
+
+@pytest.fixture
+def slow_tiles(qgis_app):
+    """An XYZ layer of a server on this computer that takes half a minute for a tile."""
+    asked, end = threading.Event(), threading.Event()
+
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.set()
+            end.wait(30)
+            self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    url = f"http://127.0.0.1:{server.server_port}/%7Bz%7D/%7Bx%7D/%7By%7D.png"
+    yield QgsRasterLayer(f"type=xyz&url={url}&zmin=0&zmax=3", "slow", "wms"), asked
+    end.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_slow_server_does_not_hold_up_a_cancel(slow_tiles, tmp_path, wait, background):
+    """On the main thread, as in qgis_process, and on another, as from the toolbox."""
+    layer, asked = slow_tiles
+    feedback = QgsProcessingFeedback(False)
+    ends = []
+
+    def draw() -> None:
+        layer.moveToThread(QThread.currentThread())
+        try:
+            draw_and_wait(layer, sheet_for(WHOLE, 2 * WORLD / 1024), tmp_path / "drawn.tif", transforms(), feedback)
+        except LayerError as error:
+            ends.append((str(error), time.monotonic()))
+
+    cancelled = []
+
+    def cancel() -> None:
+        asked.wait(10)
+        time.sleep(0.5)
+        cancelled.append(time.monotonic())
+        feedback.cancel()
+
+    canceller = threading.Thread(target=cancel)
+    canceller.start()
+    if background:
+        layer.moveToThread(None)
+        task = QgsTask.fromFunction("draw", lambda task: draw())
+        QgsApplication.taskManager().addTask(task)
+        wait(lambda: ends, 20)
+    else:
+        draw()
+    canceller.join()
+    ((text, ended),) = ends
+    assert "cancelled" in text and ended - cancelled[0] < 2.0
+    assert not (tmp_path / "drawn.tif").exists()
+
+
+def test_progress_is_told(tiles, tmp_path, monkeypatch):
+    monkeypatch.setattr(sheet_module, "BLOCK_PX", 256)
+    feedback = QgsProcessingFeedback(False)
+    told = []
+    feedback.progressChanged.connect(told.append)
+    draw_and_wait(tiles, sheet_for(WHOLE, ZOOM_1), tmp_path / "drawn.tif", transforms(), feedback)
+    assert told == [25.0, 50.0, 75.0, 100.0]
 
 
 def test_a_folder_that_is_not_there_is_said(tiles, tmp_path):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from qgis.core import QgsCoordinateReferenceSystem, QgsGeometry, QgsProject, QgsRectangle
+from qgis.core import QgsApplication, QgsCoordinateReferenceSystem, QgsGeometry, QgsProject, QgsRectangle
 
 from skysense_qgis.layers.extents import (
+    crs_from_text,
     crs_text,
     extent_from_rectangle,
     extent_of_layer,
@@ -71,3 +72,23 @@ def test_a_bow_tie_is_repaired(polygons, add_shape):
 def test_no_polygons_is_an_error_with_a_remedy(polygons):
     with pytest.raises(LayerError, match="polygons around the area to work in"):
         extent_of_polygons(polygons)
+
+
+def saved_by_the_user() -> QgsCoordinateReferenceSystem:
+    """A CRS that the user has defined: its code means something in this profile alone."""
+    own = QgsCoordinateReferenceSystem.fromProj("+proj=aeqd +lat_0=48.99 +lon_0=-100.64 +datum=WGS84 +units=m")
+    assert QgsApplication.createDatabase()  # of the profile, which QGIS has made long before
+    number = QgsApplication.coordinateReferenceSystemRegistry().addUserCrs(own, "my own")
+    saved = QgsCoordinateReferenceSystem(f"USER:{number}")
+    assert saved.isValid() and saved.authid() == f"USER:{number}"
+    return saved
+
+
+def test_codes_that_the_engine_may_not_know_are_told_in_full():
+    esri = QgsCoordinateReferenceSystem("ESRI:20002")  # newer versions of PROJ have dropped it
+    assert esri.isValid()
+    for crs in (saved_by_the_user(), esri):
+        text = crs_text(crs)
+        assert "CONVERSION[" in text and not text.startswith(("USER:", "ESRI:"))
+        assert crs_from_text(text) == crs or crs_from_text(text).toProj() == crs.toProj()
+    assert crs_text(QgsCoordinateReferenceSystem("EPSG:32636")) == "EPSG:32636"

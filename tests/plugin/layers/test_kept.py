@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from qgis.core import QgsCoordinateReferenceSystem, QgsVectorLayer
+from qgis.core import QgsCoordinateReferenceSystem, QgsProviderRegistry, QgsVectorLayer
 
 from skysense_qgis.layers.kept import FIELDS, KeptPolygon, guessed_fields, keep, new_layer
 from skysense_qgis.layers.sources import LayerError
@@ -63,6 +63,16 @@ def test_another_crs_is_transformed_and_parts_split_where_they_must(polygon, utm
     assert plain.featureCount() == 2 and plain.undoStack().count() == 1
 
 
+def test_a_polygon_that_the_layers_crs_cannot_hold_leaves_the_layer_ready_for_the_next(polygon, qgis_app):
+    layer = QgsVectorLayer("Polygon?crs=EPSG:4326&field=class:string", "degrees", "memory")
+    far = "MULTIPOLYGON(((1e12 1e12, 2e12 1e12, 2e12 2e12, 1e12 1e12)))"
+    with pytest.raises(LayerError, match="cannot be expressed in EPSG:4326.*, the CRS of degrees. Keep it in another layer"):
+        keep(layer, replace(polygon, wkt=far, crs=polygon.crs))
+    assert not layer.isEditCommandActive() and layer.undoStack().count() == 0
+    keep(layer, polygon)
+    assert layer.featureCount() == 1 and layer.undoStack().count() == 1
+
+
 def test_layers_that_take_no_polygon_are_refused_in_words(polygon, qgis_app):
     points = QgsVectorLayer("Point?field=class:string", "points", "memory")
     with pytest.raises(LayerError, match="points takes no polygons"):
@@ -71,3 +81,25 @@ def test_layers_that_take_no_polygon_are_refused_in_words(polygon, qgis_app):
     locked.setReadOnly(True)
     with pytest.raises(LayerError, match="locked cannot be edited"):
         keep(locked, polygon)
+
+
+def test_a_geopackage_that_is_there_keeps_its_layers(polygon, utm36, tmp_path):
+    path = tmp_path / "mine.gpkg"
+    first = new_layer(utm36, "Kept", path)
+    keep(first, polygon)
+    assert first.commitChanges()
+    second = new_layer(utm36, "Kept", path)
+    keep(second, replace(polygon, class_name="tree"))
+    assert second.commitChanges(), second.commitErrors()
+    names = {sublayer.name() for sublayer in QgsProviderRegistry.instance().querySublayers(str(path))}
+    assert names == {"mine", "mine_2"}
+    classes = [next(QgsVectorLayer(f"{path}|layername={name}", "l", "ogr").getFeatures())["class"] for name in sorted(names)]
+    assert classes == ["roof", "tree"]
+
+
+def test_a_file_that_is_no_geopackage_is_left_alone(utm36, tmp_path):
+    path = tmp_path / "letter.gpkg"
+    path.write_text("Dear Ada")
+    with pytest.raises(LayerError, match="letter.gpkg is there already and is no GeoPackage. Choose another file"):
+        new_layer(utm36, "Kept", path)
+    assert path.read_text() == "Dear Ada"

@@ -43,3 +43,13 @@ def test_filters_and_edits_count(saved):
     saved.changeAttributeValue(next(saved.getFeatures()).id(), saved.fields().indexOf("label"), "changed")
     assert labels(saved) == ["b", "changed"]
     saved.rollBack()
+
+
+def test_curves_heights_and_row_numbers_are_no_hindrance(qgis_app, add_shape):
+    layer = QgsVectorLayer("MultiSurfaceZ?crs=EPSG:32636&field=fid:string&field=label:string", "curves", "memory")
+    add_shape(layer, "MULTISURFACE Z (CURVEPOLYGON Z (CIRCULARSTRING Z (0 0 1, 1 1 1, 2 0 1, 1 -1 1, 0 0 1)))", "x", "round")
+    add_shape(layer, "MULTISURFACE Z (POLYGON Z ((0 0 5, 1 0 5, 1 1 5, 0 0 5)))", "x", "flat")
+    assert labels(layer) == ["flat", "round"]
+    path, name = labels_file(layer)
+    areas = [feature.geometry().area() for feature in QgsVectorLayer(f"{path}|layername={name}", "copy", "ogr").getFeatures()]
+    assert areas == pytest.approx([3.14159, 0.5], abs=0.001)

@@ -21,7 +21,6 @@ BANDS = (0, 1, 2, 3, 4, 5, 6, 8, 9)  # of the ten: all but B8A
 # Published normalisation of integers (reflectance x 10000): sigmoid(5 (ln(0.005 DN + 1) - offset) / scale - 1).
 OFFSET = (1.7417268, 1.7261205, 1.6798346, 1.7734969, 2.2891541, 2.3829397, 2.3828939, 2.1952484, 1.5548129)
 SCALE = (2.0232987, 2.0389052, 2.1795928, 2.2890068, 2.6171675, 2.7734186, 2.7578333, 2.7890925, 2.4140535)
-HALO_PX = 21  # how far a cell sees: 1 and 2 pixels before, nine 3 x 3 after the halving
 
 
 class Unit(nn.Sequential):

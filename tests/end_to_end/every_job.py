@@ -1,0 +1,63 @@
+"""A request for every job, on the imagery of tests/data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+DATA = Path(__file__).resolve().parents[1] / "data"
+
+
+def draw_labels(folder: Path) -> str:
+    """Buildings and ground of the drone image, from its mask."""
+    from osgeo import gdal, ogr, osr
+
+    mask = gdal.Open(str(DATA / "kampala/masks/kampala_a.tif"))
+    path = str(folder / "labels.gpkg")
+    file = ogr.GetDriverByName("GPKG").CreateDataSource(path)
+    layer = file.CreateLayer("labels", osr.SpatialReference(mask.GetProjection()), ogr.wkbPolygon)
+    layer.CreateField(ogr.FieldDefn("value", ogr.OFTInteger))
+    gdal.Polygonize(mask.GetRasterBand(1), None, layer, 0)
+    layer = file = None
+    return path
+
+
+def requests(folder: Path, labels: str, tile_px: int = 0) -> dict[str, object]:
+    """By name, in an order that works: the model that is applied is trained before."""
+    from osgeo import gdal
+
+    from skysense_qgis.protocol import requests as r
+    from skysense_qgis.protocol.scene_source import (
+        AcquisitionSource,
+        BandIndex,
+        Extent,
+        Scaling,
+        SceneSource,
+        ViewSource,
+    )
+
+    def scene(name: str, bands: str, date: str) -> SceneSource:
+        mapping = tuple(BandIndex(band, index) for index, band in enumerate(bands, 1))
+        return SceneSource((AcquisitionSource(str(DATA / name), "hr", mapping, Scaling(1 / 255), date),))
+
+    drone_path = str(DATA / "kampala/images/kampala_a.tif")
+    drone = scene("kampala/images/kampala_a.tif", "RGB", "2020-01-01")
+    image = gdal.Open(drone_path)
+    x, dx, _, y, _, dy = image.GetGeoTransform()
+    width, height = image.RasterXSize, image.RasterYSize
+    extent = Extent("", x, y + dy * height, x + dx * width, y)
+    points = tuple(r.PointPrompt(i, x + dx * width * (i + 1) / 12, y + dy * height / 2) for i in range(10))
+    model = str(folder / "model.safetensors")
+    return {
+        "describe": r.DescribeRaster(drone_path),
+        "open view": r.OpenView(ViewSource(extent, 900, 900, path=drone_path), str(folder / "mask")),
+        "embed": r.EmbedScene(drone, str(folder / "features.tif"), str(folder / "picture.tif"), tile_px=tile_px),
+        "segment points": r.SegmentPoints(drone_path, None, points, "", str(folder / "objects.gpkg")),
+        "detect change": r.DetectChange(
+            scene("naip_wetlands/NAIP_20090818.tif", "RGBN", "2009-08-18"),
+            scene("naip_wetlands/NAIP_20200831.tif", "RGBN", "2020-08-31"),
+            str(folder / "score.tif"), str(folder / "mask.tif"), str(folder / "changed.gpkg"),
+            tile_px=tile_px,
+        ),
+        "train": r.TrainSegmentation(drone, labels, None, "value", model, "buildings", steps=60),
+        "apply": r.ApplyModel(drone, model, str(folder / "classes.tif"), str(folder / "confidence.tif"), tile_px=tile_px),
+    }  # fmt: skip

@@ -1,0 +1,8 @@
+#!/usr/bin/env python3
+"""Greets, and never gets ready."""
+
+from peer import hello, messages
+
+hello()
+for _ in messages():
+    pass
