@@ -36,7 +36,7 @@ class ApplyModelAlgorithm(SceneAlgorithm):
 
     def request(self, parameters, context, feedback) -> ApplyModel:
         self.made = ApplyModel(
-            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(context)),
+            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(parameters, context)),
             model_path=self.parameterAsFile(parameters, "MODEL", context),
             output_path=self.output(parameters, "OUTPUT", context),
             confidence_path=self.output(parameters, "CONFIDENCE", context),

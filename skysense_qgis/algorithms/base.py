@@ -14,11 +14,14 @@ from qgis.core import (
     QgsProcessingAlgorithm,
     QgsProcessingContext,
     QgsProcessingException,
+    QgsProcessingFeatureSourceDefinition,
     QgsProcessingFeedback,
     QgsProcessingLayerPostProcessorInterface,
     QgsProcessingParameterDefinition,
     QgsProcessingParameterString,
+    QgsProcessingUtils,
     QgsProject,
+    QgsVectorLayer,
 )
 from qgis.PyQt.QtCore import QCoreApplication, QUrl
 from qgis.PyQt.QtGui import QIcon
@@ -160,17 +163,34 @@ class SkySenseAlgorithm(QgsProcessingAlgorithm):
         """The path of an output, None where an optional one is not wanted."""
         return self.parameterAsOutputLayer(parameters, name, context) or None
 
+    def draft(self, path: str | None, context: QgsProcessingContext) -> str | None:
+        """Where the engine writes polygons: GeoPackages in their place, what becomes another format in a temporary one."""
+        if path is None or path.lower().endswith(".gpkg"):
+            return path
+        return QgsProcessingUtils.generateTempFilename("draft.gpkg", context)
+
+    def given(self, parameters: dict, name: str) -> bool:
+        """Whether an optional parameter has a value."""
+        value = parameters.get(name)
+        return not (value is None or value == NULL or value == "")
+
     def number(self, parameters: dict, name: str, context: QgsProcessingContext) -> float | None:
         """An optional number, None where it is not given."""
+        return self.parameterAsDouble(parameters, name, context) if self.given(parameters, name) else None
+
+    def vector_layer(
+        self, parameters: dict, name: str, context: QgsProcessingContext
+    ) -> tuple[QgsVectorLayer | None, QgsProcessingFeatureSourceDefinition | None]:
+        """The layer of a parameter, and which of its features are meant where that is said."""
         value = parameters.get(name)
-        if value is None or value == NULL or value == "":
-            return None
-        return self.parameterAsDouble(parameters, name, context)
+        if not isinstance(value, QgsProcessingFeatureSourceDefinition):
+            return self.parameterAsVectorLayer(parameters, name, context), None
+        return self.parameterAsVectorLayer({name: value.source}, name, context), value
 
     # -- the engine --------------------------------------------------------------------------------------------------
-    def describe(self, path: str, feedback: QgsProcessingFeedback) -> RasterDescription:
+    def describe(self, path: str, feedback: QgsProcessingFeedback, crs: str = "") -> RasterDescription:
         """What the engine says of a file: the same guesses as in the panel and in the shell."""
-        return self.ask(DescribeRaster(path), _Quiet(feedback))
+        return self.ask(DescribeRaster(path, crs), _Quiet(feedback))
 
     def ask(self, request: object, feedback: QgsProcessingFeedback | _Quiet) -> Any:
         """Run a request; its failure becomes the sentence and the remedy, the log keeps the rest.

@@ -10,16 +10,13 @@ from qgis.core import (
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterDestination,
     QgsProcessingParameterVectorDestination,
-    QgsProcessingUtils,
     QgsProject,
 )
 
 from ..layers.results import add_dates, change_title, finish_changes, finish_mask, finish_score, hide
 from ..layers.vectors import convert
-from ..protocol.requests import ChangeWritten, DetectChange
+from ..protocol.requests import CHANGE_METHODS, ChangeWritten, DetectChange
 from .scene import SceneAlgorithm
-
-METHODS = ("auto", "change-vector", "log-ratio", "deep-features")
 
 
 class DetectChangeAlgorithm(SceneAlgorithm):
@@ -71,18 +68,15 @@ class DetectChangeAlgorithm(SceneAlgorithm):
         self.addOutput(QgsProcessingOutputNumber("CHANGED_SHARE", self.tr("Share of pixels that changed")))
 
     def request(self, parameters, context, feedback) -> DetectChange:
-        extent = self.extent(context)
+        extent = self.extent(parameters, context)
         self.polygons = self.output(parameters, "POLYGONS", context)
-        draft = self.polygons
-        if draft and not draft.lower().endswith(".gpkg"):  # the engine writes GeoPackages
-            draft = QgsProcessingUtils.generateTempFilename("changes.gpkg", context)
         return DetectChange(
             before=self.scene("BEFORE", parameters, context, feedback, extent),
             after=self.scene("AFTER", parameters, context, feedback, extent),
             score_path=self.output(parameters, "SCORE", context),
             mask_path=self.output(parameters, "MASK", context),
-            polygons_path=draft,
-            method=METHODS[self.parameterAsEnum(parameters, "METHOD", context)],
+            polygons_path=self.draft(self.polygons, context),
+            method=CHANGE_METHODS[self.parameterAsEnum(parameters, "METHOD", context)],
             encoder=self.parameterAsString(parameters, "ENCODER", context),
             threshold=self.number(parameters, "THRESHOLD", context),
             minimum_area_m2=self.parameterAsDouble(parameters, "MINIMUM_AREA", context),

@@ -43,7 +43,7 @@ class EmbedAlgorithm(SceneAlgorithm):
 
     def request(self, parameters, context, feedback) -> EmbedScene:
         self.made = EmbedScene(
-            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(context)),
+            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(parameters, context)),
             output_path=self.output(parameters, "OUTPUT", context),
             picture_path=self.output(parameters, "PICTURE", context),
             encoder=self.parameterAsString(parameters, "ENCODER", context),

@@ -22,6 +22,10 @@ BY_SUFFIX = {
         "One for each layer, with commas between: hr (aerial, drone and high-resolution satellite images), s2 (Sentinel-2), "
         "s1 (Sentinel-1), landsat. For - it is guessed from the bands and the file name."
     ),
+    "_BANDS": (
+        "Which band of the file holds which band of the sensor, one mapping for each layer with semicolons between, for "
+        "instance R=1 G=2 B=3;-. For - it is guessed."
+    ),
 }
 
 

@@ -2,36 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qgis.core import (
     Qgis,
     QgsCoordinateReferenceSystem,
-    QgsFeatureRequest,
     QgsProcessingContext,
     QgsProcessingException,
-    QgsProcessingFeatureSourceDefinition,
     QgsProcessingFeedback,
     QgsProcessingParameterExtent,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterMultipleLayers,
     QgsProcessingParameterNumber,
+    QgsProcessingParameterRasterLayer,
     QgsProcessingParameterString,
+    QgsProcessingParameterVectorLayer,
     QgsProcessingUtils,
     QgsRasterLayer,
     QgsRectangle,
 )
 from qgis.PyQt.QtCore import QThread
 
+from ..layers.crs import assigned_crs
 from ..layers.dates import date_of_layer
 from ..layers.drawing import draw_and_wait
 from ..layers.extents import extent_from_rectangle, extent_of_features, transformed_box
 from ..layers.sheet import Sheet, finest, sheet_beside, sheet_for
-from ..layers.snapshot import Snapshot
 from ..layers.sources import LayerError, file_path, needs_drawing
+from ..layers.vector_input import File, VectorInput, take
+from ..protocol.bands import parse_bands
 from ..protocol.requests import RasterDescription
-from ..protocol.scene_source import Extent, SceneSource
+from ..protocol.scene_source import AcquisitionSource, Extent, SceneSource
 from ..protocol.sensors import SENSORS
 from ..protocol.source import acquisition
 from .base import SkySenseAlgorithm
@@ -47,6 +49,7 @@ class Input:
     name: str
     date: str | None  # of the layer's temporal properties
     crs: QgsCoordinateReferenceSystem
+    assigned_crs: str  # where it is not the file's own
     path: str | None  # None: QGIS has to draw it
     copy: QgsRasterLayer | None  # to be drawn from, on whatever thread the algorithm runs
 
@@ -57,9 +60,7 @@ class SceneAlgorithm(SkySenseAlgorithm):
     def __init__(self, engine) -> None:
         super().__init__(engine)
         self.inputs: dict[str, list[Input]] = {}
-        self._box = QgsRectangle()
-        self._box_crs = QgsCoordinateReferenceSystem()
-        self._area: Snapshot | None = None
+        self.vectors: dict[str, VectorInput] = {}
 
     # -- parameters --------------------------------------------------------------------------------------------------
     def add_scene(self, name: str, label: str) -> None:
@@ -68,6 +69,7 @@ class SceneAlgorithm(SkySenseAlgorithm):
         for suffix, text in (
             ("DATES", "Dates, comma-separated in the order of the layers (- or empty: read from the layer)"),
             ("SENSORS", "Sensors, comma-separated: hr, s2, s1, landsat (- or empty: guessed)"),
+            ("BANDS", "Bands, one mapping a layer, separated by semicolons: R=1 G=2 B=3; - (- or empty: guessed)"),
         ):
             self.add_advanced(
                 QgsProcessingParameterString(f"{name}_{suffix}", f"{self.tr(label)}: {self.tr(text)}", optional=True)
@@ -93,51 +95,28 @@ class SceneAlgorithm(SkySenseAlgorithm):
 
     # -- from parameters to records ----------------------------------------------------------------------------------
     def prepareAlgorithm(self, parameters, context, feedback) -> bool:
-        """On the main thread: layers are looked at here and not later."""
+        """On the main thread: layers are looked at here and not later, when the user may have removed them."""
         if not super().prepareAlgorithm(parameters, context, feedback):
             return False
         try:
             for definition in self.parameterDefinitions():
+                name = definition.name()
                 if isinstance(definition, QgsProcessingParameterMultipleLayers):
-                    layers = self.parameterAsLayerList(parameters, definition.name(), context)
-                    self.inputs[definition.name()] = [input_of(layer) for layer in layers]
-            if self.parameterDefinition("EXTENT") is not None:
-                self._prepare_extent(parameters, context)
+                    self.inputs[name] = [input_of(layer) for layer in self.parameterAsLayerList(parameters, name, context)]
+                elif isinstance(definition, QgsProcessingParameterRasterLayer):
+                    self.inputs[name] = [input_of(self.parameterAsRasterLayer(parameters, name, context))]
+                elif isinstance(definition, QgsProcessingParameterVectorLayer | QgsProcessingParameterFeatureSource):
+                    layer, chosen = self.vector_layer(parameters, name, context)
+                    if layer is not None:
+                        self.vectors[name] = take(layer, chosen)
         except LayerError as error:
             raise QgsProcessingException(str(error)) from None
         return True
 
-    def _prepare_extent(self, parameters: dict, context: QgsProcessingContext) -> None:
-        """Take rectangle and polygons.
-
-        Raises:
-            LayerError: the rectangle has no area.
-        """
-        if parameters.get("EXTENT"):
-            self._box = self.parameterAsExtent(parameters, "EXTENT", context)
-            self._box_crs = self.parameterAsExtentCrs(parameters, "EXTENT", context)
-            if self._box.isEmpty():
-                raise LayerError("The extent has no area. Give a larger one, or leave it empty to work everywhere.")
-            if not self._box_crs.isValid():  # without a project four numbers alone name no CRS
-                self._box_crs = next((layer.crs for inputs in self.inputs.values() for layer in inputs), self._box_crs)
-        if parameters.get("AREA"):
-            self._area = self.snapshot("AREA", parameters, context)
-
-    def snapshot(self, name: str, parameters: dict, context: QgsProcessingContext) -> Snapshot:
-        """The features of a source parameter as they are now: also the selected ones alone, a filter, a limit."""
-        value, request, selected_only = parameters.get(name), QgsFeatureRequest(), False
-        if isinstance(value, QgsProcessingFeatureSourceDefinition):
-            selected_only = value.selectedFeaturesOnly
-            if value.filterExpression:
-                request.setFilterExpression(value.filterExpression)
-                request.setExpressionContext(context.expressionContext())
-            if value.featureLimit >= 0:
-                request.setLimit(value.featureLimit)
-            value = value.source
-        layer = self.parameterAsVectorLayer({**parameters, name: value}, name, context)
-        if layer is None:
-            raise QgsProcessingException(self.invalidSourceError(parameters, name))
-        return Snapshot(layer, selected_only, request)
+    def vector_file(self, name: str, context: QgsProcessingContext, feedback: QgsProcessingFeedback) -> File:
+        """The file of a vector parameter, with a layer name where there is one; saved first where it is none."""
+        path = QgsProcessingUtils.generateTempFilename(f"{name.lower()}.gpkg", context)
+        return self.vectors[name].file(path, context.transformContext(), feedback)
 
     def scene(
         self, name: str, parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback,
@@ -149,9 +128,10 @@ class SceneAlgorithm(SkySenseAlgorithm):
             raise QgsProcessingException(self.tr("The scene has no layers. Choose at least one raster layer."))
         dates = self._listed(parameters, f"{name}_DATES", context, len(inputs))
         sensors = self._listed(parameters, f"{name}_SENSORS", context, len(inputs))
+        mappings = self._listed(parameters, f"{name}_BANDS", context, len(inputs), ";")
         acquisitions = []
-        for layer, description, date, sensor in zip(
-            inputs, self._described(inputs, parameters, context, feedback, extent), dates, sensors
+        for layer, description, date, sensor, mapping in zip(
+            inputs, self._described(inputs, parameters, context, feedback, extent), dates, sensors, mappings
         ):
             if sensor is not None and sensor not in SENSORS:
                 raise QgsProcessingException(
@@ -162,6 +142,8 @@ class SceneAlgorithm(SkySenseAlgorithm):
                     self.tr("The sensor of {} cannot be told from its bands. Name it under Sensors.").format(layer.name)
                 )
             source = acquisition(description, sensor, date or layer.date, layer.name)
+            if mapping is not None:
+                source = self._with_bands(source, mapping, description.count)
             bands = ", ".join(f"{band.band} = {band.index}" for band in source.bands)
             feedback.pushInfo(
                 self.tr("{}: {}, {}, bands {}").format(
@@ -171,34 +153,43 @@ class SceneAlgorithm(SkySenseAlgorithm):
             acquisitions.append(source)
         return SceneSource(tuple(acquisitions), extent)
 
-    def extent(self, context: QgsProcessingContext) -> Extent | None:
-        """The rectangle, the polygons, or the polygons inside the rectangle; None for everything."""
-        box, crs = self._box, self._box_crs
-        if self._area is None:
-            return None if box.isEmpty() else extent_from_rectangle(box, crs)
-        area = extent_of_features(self._area.features(), self._area.crs, self._area.name)
+    def extent(self, parameters: dict, context: QgsProcessingContext) -> Extent | None:
+        """The rectangle, the polygons, or the polygons inside the rectangle; None for everything.
+
+        Raises:
+            LayerError: a rectangle without area, no polygons, or polygons outside of the rectangle.
+        """
+        area = self.vectors.get("AREA")
+        if not self.given(parameters, "EXTENT"):
+            return None if area is None else extent_of_features(area.features(), area.crs, area.name)
+        box = self.parameterAsExtent(parameters, "EXTENT", context)
         if box.isEmpty():
-            return area
-        around = QgsRectangle(area.west, area.south, area.east, area.north)
-        around = around.intersect(transformed_box(box, crs, self._area.crs, context.transformContext()))
+            raise LayerError("The extent has no area. Give west, east, south and north in this order, or leave it empty.")
+        crs = self.parameterAsExtentCrs(parameters, "EXTENT", context)
+        if not crs.isValid():  # in qgis_process, where no project says what its numbers mean
+            crs = next((layer.crs for layers in self.inputs.values() for layer in layers), crs)
+        if area is None:
+            return extent_from_rectangle(box, crs)
+        polygons = extent_of_features(area.features(), area.crs, area.name)
+        around = QgsRectangle(polygons.west, polygons.south, polygons.east, polygons.north)
+        around = around.intersect(transformed_box(box, crs, area.crs, context.transformContext()))
         if around.isEmpty():
             raise LayerError("The polygons lie outside of the extent. Choose one of the two, or make them meet.")
-        return extent_from_rectangle(around, self._area.crs, area.polygon_wkt)
+        return extent_from_rectangle(around, area.crs, polygons.polygon_wkt)
 
     # -- layers that are no files ------------------------------------------------------------------------------------
     def _described(
         self, inputs: list[Input], parameters: dict, context: QgsProcessingContext, feedback: QgsProcessingFeedback,
         extent: Extent | None,
     ) -> list[RasterDescription]:  # fmt: skip
-        files = {layer.path: self.describe(layer.path, feedback) for layer in inputs if layer.path is not None}
-        beside = finest(files.values())
+        files = [layer.path and self.describe(layer.path, feedback, layer.assigned_crs) for layer in inputs]
+        beside = finest(file for file in files if file is not None)
         descriptions = []
-        for layer in inputs:
-            path = layer.path
-            if path is None:
+        for layer, file in zip(inputs, files):
+            if file is None:
                 path = self.drawn(layer, self._sheet(layer.name, parameters, context, extent, beside), context, feedback)
-                files[path] = self.describe(path, feedback)
-            descriptions.append(files[path])
+                file = self.describe(path, feedback)
+            descriptions.append(file)
         return descriptions
 
     def _sheet(
@@ -229,11 +220,19 @@ class SceneAlgorithm(SkySenseAlgorithm):
             )
         return path
 
-    def _listed(self, parameters: dict, name: str, context: QgsProcessingContext, count: int) -> list[str | None]:
+    def _with_bands(self, source: AcquisitionSource, mapping: str, count: int) -> AcquisitionSource:
+        try:
+            return replace(source, bands=parse_bands(mapping, source.sensor, count))
+        except ValueError as error:
+            raise QgsProcessingException(self.tr("{}: {} Correct it under Bands.").format(source.name, error)) from None
+
+    def _listed(
+        self, parameters: dict, name: str, context: QgsProcessingContext, count: int, separator: str = ","
+    ) -> list[str | None]:
         text = self.parameterAsString(parameters, name, context).strip()
         if not text:
             return [None] * count
-        values = [value.strip() for value in text.split(",")]
+        values = [value.strip() for value in text.split(separator)]
         if len(values) != count:
             raise QgsProcessingException(
                 self.tr("{} layers, but {} values under {}. Give one a layer; - is guessed.").format(count, len(values), name)
@@ -253,4 +252,5 @@ def input_of(layer: QgsRasterLayer) -> Input:
         copy.moveToThread(None)  # whichever thread the algorithm runs on takes it
     else:
         path = file_path(layer)
-    return Input(layer.id(), layer.name(), date_of_layer(layer), layer.crs(), path, copy)
+    assigned = "" if path is None else assigned_crs(layer)
+    return Input(layer.id(), layer.name(), date_of_layer(layer), layer.crs(), assigned, path, copy)

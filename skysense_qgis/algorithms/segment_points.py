@@ -4,23 +4,21 @@ from __future__ import annotations
 
 from qgis.core import (
     Qgis,
-    QgsProcessingException,
     QgsProcessingOutputNumber,
     QgsProcessingParameterFeatureSource,
     QgsProcessingParameterField,
     QgsProcessingParameterNumber,
     QgsProcessingParameterRasterLayer,
     QgsProcessingParameterVectorDestination,
-    QgsProcessingUtils,
 )
 
-from ..layers.extents import crs_text, extent_from_rectangle
-from ..layers.prompts import join_attributes, points_of
+from ..layers.extents import extent_from_rectangle
 from ..layers.sheet import sheet_for
 from ..layers.sources import LayerError
 from ..layers.styles import style_objects
+from ..layers.vectors import convert
 from ..protocol.requests import PolygonsWritten, SegmentPoints
-from .scene import SceneAlgorithm, input_of
+from .scene import Input, SceneAlgorithm
 
 MARGIN_PX = 300  # around the points of a layer that is drawn: an object and what it stands on
 
@@ -35,6 +33,7 @@ class SegmentPointsAlgorithm(SceneAlgorithm):
         "object: give them the same number in a field; points against the object have 0 in another. The polygons keep "
         "the points' attributes. Works on colour, single-band, multispectral and radar layers."
     )
+
     PARAMETER_HELP = {
         "LAYER": "A raster of any kind: colour, single-band, multispectral or radar.",
         "POINTS": "Every point lies on an object to outline, as a click in the panel does.",
@@ -81,45 +80,37 @@ class SegmentPointsAlgorithm(SceneAlgorithm):
         )
         self.addOutput(QgsProcessingOutputNumber("COUNT", self.tr("Number of objects")))
 
-    def prepareAlgorithm(self, parameters, context, feedback) -> bool:
-        if not super().prepareAlgorithm(parameters, context, feedback):
-            return False
-        try:
-            self.image = input_of(self.parameterAsRasterLayer(parameters, "LAYER", context))
-            self.points = self.snapshot("POINTS", parameters, context)
-        except LayerError as error:
-            raise QgsProcessingException(str(error)) from None
-        return True
-
     def request(self, parameters, context, feedback) -> SegmentPoints:
-        path = self.image.path or self._draw_around(parameters, context, feedback)
-        image = self.describe(path, feedback)
-        self.date = self.image.date or image.date
-        # The engine writes a GeoPackage with the objects' numbers; the points' attributes are joined afterwards, into
-        # whatever format was asked for.
+        (image,) = self.inputs["LAYER"]
+        path = image.path or self._draw_around(image, parameters, context, feedback)
+        described = self.describe(path, feedback, image.assigned_crs)
+        points_path, points_layer = self.vector_file("POINTS", context, feedback)
+        self.objects = self.output(parameters, "OUTPUT", context)
         return SegmentPoints(
             path=path,
-            display=image.display,
-            points=points_of(
-                self.points,
-                self.parameterAsString(parameters, "OBJECT_FIELD", context),
-                self.parameterAsString(parameters, "POSITIVE_FIELD", context),
-            ),
-            points_crs=crs_text(self.points.crs),
-            output_path=QgsProcessingUtils.generateTempFilename("objects.gpkg", context),
+            points_path=points_path,
+            points_layer=points_layer,
+            output_path=self.draft(self.objects, context),
+            object_field=self.parameterAsString(parameters, "OBJECT_FIELD", context),
+            positive_field=self.parameterAsString(parameters, "POSITIVE_FIELD", context),
+            class_field=self.parameterAsString(parameters, "CLASS_FIELD", context),
+            crs=image.assigned_crs,
+            display=described.display,
+            name=image.name,
+            date=image.date or described.date,
             object_size_m=self.number(parameters, "OBJECT_SIZE", context) or None,
             simplify_px=self.parameterAsDouble(parameters, "SIMPLIFY", context),
             fill_holes_px=self.parameterAsInt(parameters, "FILL_HOLES", context),
         )
 
-    def _draw_around(self, parameters, context, feedback) -> str:
+    def _draw_around(self, image: Input, parameters, context, feedback) -> str:
         """The image as a file, where the points and their surroundings are."""
         pixel = self.number(parameters, "PIXEL_SIZE", context)
         if not pixel:
-            raise LayerError(f"{self.image.name} is drawn by QGIS: give the pixel size to draw it at.")
-        around = self.points.extent().buffered(MARGIN_PX * pixel)
-        sheet = sheet_for(extent_from_rectangle(around, self.points.crs), pixel)
-        return self.drawn(self.image, sheet, context, feedback)
+            raise LayerError(f"{image.name} is drawn by QGIS: give the pixel size to draw it at.")
+        points = self.vectors["POINTS"]
+        sheet = sheet_for(extent_from_rectangle(points.extent().buffered(MARGIN_PX * pixel), points.crs), pixel)
+        return self.drawn(image, sheet, context, feedback)
 
     def results(self, written: PolygonsWritten, parameters, context, feedback) -> dict:
         if written.empty:
@@ -129,18 +120,7 @@ class SegmentPointsAlgorithm(SceneAlgorithm):
                     len(written.empty), numbers
                 )
             )
-        path = self.output(parameters, "OUTPUT", context)
-        join_attributes(
-            draft=written.path,
-            layer_name=written.layer,
-            points=self.points,
-            object_field=self.parameterAsString(parameters, "OBJECT_FIELD", context),
-            class_field=self.parameterAsString(parameters, "CLASS_FIELD", context),
-            image=self.image.name,
-            date=self.date,
-            path=path,
-            transforms=context.transformContext(),
-            feedback=feedback,
-        )
-        self.finish("", (path, lambda layer, project: style_objects(layer)))
-        return {"OUTPUT": path, "COUNT": written.count}
+        if self.objects != written.path:
+            convert(written.path, self.objects, context.transformContext(), feedback)
+        self.finish("", (self.objects, lambda layer, project: style_objects(layer)))
+        return {"OUTPUT": self.objects, "COUNT": written.count}

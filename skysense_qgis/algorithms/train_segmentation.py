@@ -6,7 +6,6 @@ from pathlib import Path
 
 from qgis.core import (
     Qgis,
-    QgsProcessingException,
     QgsProcessingOutputNumber,
     QgsProcessingParameterEnum,
     QgsProcessingParameterField,
@@ -16,12 +15,9 @@ from qgis.core import (
     QgsProcessingParameterVectorLayer,
 )
 
-from ..layers.labels import own_file, save_labels
-from ..layers.snapshot import Snapshot
-from ..protocol.requests import ModelTrained, TrainSegmentation
+from ..protocol.requests import TUNED_PARTS, ModelTrained, TrainSegmentation
 from .scene import SceneAlgorithm
 
-TUNE = ("head", "last-blocks", "all")
 SUFFIX = ".safetensors"
 
 
@@ -35,6 +31,7 @@ class TrainSegmentationAlgorithm(SceneAlgorithm):
         "accuracy, which the model's card tells. Tuning the head alone is the quickest. Save the model in the models' folder "
         "of the SkySense settings, and the panel lists it too."
     )
+
     PARAMETER_HELP = {
         "LABELS": "Polygons drawn on the scene. What lies under none of them teaches nothing.",
         "CLASS_FIELD": "Field of the polygons whose values are the classes.",
@@ -78,30 +75,20 @@ class TrainSegmentationAlgorithm(SceneAlgorithm):
         )
         self.addOutput(QgsProcessingOutputNumber("MEAN_IOU", self.tr("Mean IoU on the blocks kept apart")))
 
-    def prepareAlgorithm(self, parameters, context, feedback) -> bool:
-        if not super().prepareAlgorithm(parameters, context, feedback):
-            return False
-        layer = self.parameterAsVectorLayer(parameters, "LABELS", context)
-        if layer is None:
-            raise QgsProcessingException(self.invalidSourceError(parameters, "LABELS"))
-        self.labels_file = own_file(layer)
-        self.labels = Snapshot(layer)
-        return True
-
     def request(self, parameters, context, feedback) -> TrainSegmentation:
         path = self.parameterAsFileOutput(parameters, "MODEL", context)
         if not path.lower().endswith(SUFFIX):
             path += SUFFIX
-        labels_path, labels_layer = self.labels_file or save_labels(self.labels, context, feedback)
+        labels_path, labels_layer = self.vector_file("LABELS", context, feedback)
         self.made = TrainSegmentation(
-            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(context)),
+            scene=self.scene("LAYERS", parameters, context, feedback, self.extent(parameters, context)),
             labels_path=labels_path,
             labels_layer=labels_layer,
             class_field=self.parameterAsString(parameters, "CLASS_FIELD", context),
             model_path=path,
             name=self.parameterAsString(parameters, "NAME", context) or Path(path).stem,
             encoder=self.parameterAsString(parameters, "ENCODER", context),
-            tune=TUNE[self.parameterAsEnum(parameters, "TUNE", context)],
+            tune=TUNED_PARTS[self.parameterAsEnum(parameters, "TUNE", context)],
             steps=self.parameterAsInt(parameters, "STEPS", context),
             batch=self.parameterAsInt(parameters, "BATCH", context),
             learning_rate=self.parameterAsDouble(parameters, "LEARNING_RATE", context),

@@ -20,6 +20,7 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ..client.client import Engine
+from ..layers.crs import assigned_crs
 from ..layers.dates import date_of_layer
 from ..layers.drawn import BANDS as DRAWN_BANDS
 from ..layers.drawn import Drawing, drawings_for
@@ -288,14 +289,15 @@ class ScenePanel(QWidget):
 
     def _describe(self, row: SceneRow) -> None:
         """Ask the engine once per file; the table is drawn again when it knows."""
+        layer = QgsProject.instance().mapLayer(row.layer_id)
         try:
-            path = file_path(QgsProject.instance().mapLayer(row.layer_id))
+            path = file_path(layer)
         except LayerError:
             return
         if path in self.descriptions or path in self._asked or self._engine.reason:
             return
         self._asked.add(path)
-        handle = self._engine.submit(DescribeRaster(path))
+        handle = self._engine.submit(DescribeRaster(path, assigned_crs(layer)))
         handle.done.connect(self._described)
         handle.failed.connect(self.failed)
         handle.finished.connect(lambda: self._asked.discard(path))

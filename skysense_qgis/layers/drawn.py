@@ -14,7 +14,8 @@ from qgis.core import QgsMapLayerStyle, QgsMapSettings, QgsRasterLayer
 
 from ..protocol.requests import RasterDescription
 from ..protocol.scene_source import AcquisitionSource, BandIndex, Extent, Scaling
-from .extents import crs_from_text, transformed_box
+from .crs import crs_from_text
+from .extents import transformed_box
 from .sheet import Sheet, finest, sheet_beside, sheet_for
 from .sources import LayerError, file_path, needs_drawing
 

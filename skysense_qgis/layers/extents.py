@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from qgis.core import (
     Qgis,
@@ -18,27 +18,10 @@ from qgis.core import (
 )
 
 from ..protocol.scene_source import Extent
+from .crs import crs_text
 from .sources import LayerError
 
-
-def crs_text(crs: QgsCoordinateReferenceSystem) -> str:
-    """The EPSG code where there is one, else WKT; empty without a CRS.
-
-    The engine knows neither a user's own codes, which lie in the QGIS profile, nor all codes of other authorities: its
-    PROJ may be older or newer than that of QGIS, and has dropped many of ESRI's.
-    """
-    if not crs.isValid():
-        return ""
-    code = crs.authid()
-    return code if code.startswith("EPSG:") else crs.toWkt(Qgis.CrsWktVariant.Preferred)
-
-
-def crs_from_text(text: str) -> QgsCoordinateReferenceSystem:
-    """What `crs_text` gave, or the engine."""
-    crs = QgsCoordinateReferenceSystem()
-    if text:
-        crs.createFromUserInput(text)
-    return crs
+LARGEST_AREA_CORNERS = 15_000  # united in a fifth of a second
 
 
 def extent_from_rectangle(
@@ -55,23 +38,6 @@ def extent_from_rectangle(
     )
 
 
-def extent_on_layer(
-    rectangle: QgsRectangle,
-    crs: QgsCoordinateReferenceSystem,
-    layer: QgsMapLayer,
-    transforms: QgsCoordinateTransformContext,
-) -> Extent:
-    """A rectangle of the map (the visible one, or a drawn one) in the layer's CRS, cut to the layer.
-
-    Raises:
-        LayerError: the layer does not lie there.
-    """
-    box = transformed_box(rectangle, crs, layer.crs(), transforms).intersect(layer.extent())
-    if box.isEmpty():
-        raise LayerError(f"{layer.name()} does not lie in this part of the map. Choose a part that shows the layer.")
-    return extent_from_rectangle(box, layer.crs())
-
-
 def extent_of_layer(layer: QgsMapLayer) -> Extent:
     """The whole layer, raster or vector, as a rectangle in its own CRS."""
     return extent_from_rectangle(layer.extent(), layer.crs())
@@ -81,10 +47,10 @@ def extent_of_polygons(layer: QgsVectorLayer) -> Extent:
     """What the polygons of a layer cover, in its CRS; only the selected ones where some are selected.
 
     Raises:
-        LayerError: it holds no polygons.
+        LayerError: it holds no polygons, or so many that QGIS would stand still meanwhile.
     """
     features = layer.getSelectedFeatures() if layer.selectedFeatureCount() else layer.getFeatures()
-    return extent_of_features(features, layer.crs(), layer.name())
+    return extent_of_features(_few(features, layer.name()), layer.crs(), layer.name())
 
 
 def extent_of_features(features: Iterable[QgsFeature], crs: QgsCoordinateReferenceSystem, name: str) -> Extent:
@@ -99,6 +65,19 @@ def extent_of_features(features: Iterable[QgsFeature], crs: QgsCoordinateReferen
         raise LayerError(f"{name} holds no polygons. Choose a layer with polygons around the area to work in.")
     union.convertToMultiType()
     return extent_from_rectangle(union.boundingBox(), crs, union.asWkt())
+
+
+def _few(features: Iterable[QgsFeature], name: str) -> Iterator[QgsFeature]:
+    """The same features, as long as they have few corners in all."""
+    corners = 0
+    for feature in features:
+        corners += feature.geometry().constGet().nCoordinates() if feature.hasGeometry() else 0
+        if corners > LARGEST_AREA_CORNERS:
+            raise LayerError(
+                f"The polygons of {name} have more than {LARGEST_AREA_CORNERS} corners. Select a few of them, or dissolve and "
+                "simplify the layer; the algorithms in the Processing toolbox take it as it is."
+            )
+        yield feature
 
 
 def transformed_box(

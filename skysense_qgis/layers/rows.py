@@ -6,13 +6,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date
+from math import isfinite
 
-from qgis.core import QgsProject
+from qgis.core import QgsProject, QgsRasterLayer
 
 from ..protocol.requests import RasterDescription
 from ..protocol.scene_source import AcquisitionSource, BandIndex, Extent, Scaling, SceneSource
 from ..protocol.sensors import SENSORS
 from ..protocol.source import acquisition
+from .crs import assigned_crs
 from .dates import date_of_layer
 from .drawn import Drawing
 from .sources import LayerError, file_path
@@ -37,22 +39,56 @@ def row_to_plain(row: SceneRow) -> dict[str, object]:
     return asdict(row)
 
 
-def row_from_plain(plain: dict) -> SceneRow:
-    """What `row_to_plain` gave; raises TypeError or ValueError for anything else."""
-    fields = dict(plain)
-    bands = tuple(BandIndex(**band) for band in fields.pop("bands", ()))
-    scaling = fields.pop("scaling", None)
-    return SceneRow(**fields, bands=bands, scaling=Scaling(**scaling) if scaling else None)
+def row_from_plain(plain: object) -> SceneRow | None:
+    """What `row_to_plain` gave. What makes no sense is left to the guess; None where no layer is named."""
+    if not isinstance(plain, dict) or not isinstance(plain.get("layer_id"), str):
+        return None
+    sensor, day = plain.get("sensor"), plain.get("date")
+    sensor = sensor if isinstance(sensor, str) and sensor in SENSORS else ""
+    return SceneRow(
+        plain["layer_id"], sensor, day if _is_day(day) else "", _bands(plain.get("bands"), sensor), _scaling(plain.get("scaling"))
+    )
+
+
+def _is_day(value: object) -> bool:
+    try:
+        return isinstance(value, str) and date.fromisoformat(value).isoformat() == value
+    except ValueError:
+        return False
+
+
+def _bands(plain: object, sensor: str) -> tuple[BandIndex, ...]:
+    """All of them, or none where one is wrong: a mapping is right as a whole."""
+    sensors = [SENSORS[sensor]] if sensor else SENSORS.values()
+    names = {name for entry in sensors for name in entry.band_names}
+    bands = []
+    for entry in plain if isinstance(plain, list) else ():
+        name, index = (entry.get("band"), entry.get("index")) if isinstance(entry, dict) else (None, None)
+        if not isinstance(name, str) or name not in names or type(index) is not int or index < 1:
+            return ()
+        bands.append(BandIndex(name, index))
+    return tuple(bands)
+
+
+def _scaling(plain: object) -> Scaling | None:
+    if not isinstance(plain, dict):
+        return None
+    scale, offset, decibel = plain.get("scale"), plain.get("offset"), plain.get("decibel")
+    numbers = [value for value in (scale, offset) if type(value) in (int, float) and isfinite(value)]
+    if len(numbers) < 2 or not scale or not isinstance(decibel, bool):
+        return None
+    return Scaling(float(scale), float(offset), decibel)
 
 
 def load_rows(project: QgsProject) -> list[SceneRow]:
     """Those of the project's rows whose layers are still there."""
     text, _ = project.readEntry(_SCOPE, _KEY, "[]")
     try:
-        rows = [row_from_plain(entry) for entry in json.loads(text)]
-    except (ValueError, TypeError):
+        plain = json.loads(text)
+    except ValueError:
         return []
-    return [row for row in rows if project.mapLayer(row.layer_id) is not None]
+    rows = [row_from_plain(entry) for entry in plain] if isinstance(plain, list) else []
+    return [row for row in rows if row is not None and isinstance(project.mapLayer(row.layer_id), QgsRasterLayer)]
 
 
 def save_rows(project: QgsProject, rows: list[SceneRow]) -> None:
@@ -87,6 +123,7 @@ def acquisition_of(row: SceneRow, description: RasterDescription, project: QgsPr
     if layer is None or not (row.sensor or description.sensor):
         return None
     source = acquisition(description, row.sensor or None, row.date or date_of_layer(layer), layer.name())
+    source = replace(source, crs=assigned_crs(layer))
     if row.bands:
         source = replace(source, bands=row.bands)
     if row.scaling is not None:

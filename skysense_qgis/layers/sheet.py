@@ -15,7 +15,8 @@ from qgis.core import QgsCoordinateReferenceSystem, QgsCoordinateTransformContex
 
 from ..protocol.requests import RasterDescription
 from ..protocol.scene_source import Extent
-from .extents import crs_from_text, extent_from_rectangle, transformed_box
+from .crs import crs_from_text
+from .extents import extent_from_rectangle, transformed_box
 from .sources import LayerError
 
 BLOCK_PX = 1024

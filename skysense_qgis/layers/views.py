@@ -6,6 +6,7 @@ from itertools import cycle
 from math import ceil
 from pathlib import Path
 
+import numpy as np
 from qgis.core import (
     QgsCoordinateReferenceSystem,
     QgsMapRendererParallelJob,
@@ -15,12 +16,11 @@ from qgis.core import (
 )
 from qgis.PyQt.QtCore import QSize
 
-from ..protocol.scene_source import ArrayFile, Display, ViewSource
+from ..protocol.scene_source import LARGEST_VIEW_PX, ArrayFile, ViewSource
 from .drawing import colours_and_mask, map_settings
 from .extents import extent_from_rectangle, transformed_box
 from .sources import LayerError, file_path, is_file_layer
 
-LARGEST_SIDE_PX = 1024
 _turn = cycle(range(4))  # pictures that the engine may still be reading stay as they are
 
 
@@ -39,19 +39,14 @@ def view_of(
     if box.isEmpty() or box.width() <= 0 or box.height() <= 0:
         raise LayerError(f"{layer.name()} is not in the map view. Zoom to the layer and start again.")
     finest = layer.rasterUnitsPerPixelX() if files else 0.0
-    pixel = max(box.width() / LARGEST_SIDE_PX, box.height() / LARGEST_SIDE_PX, finest)
-    width = min(LARGEST_SIDE_PX, max(1, ceil(box.width() / pixel - 1e-6)))
-    height = min(LARGEST_SIDE_PX, max(1, ceil(box.height() / pixel - 1e-6)))
+    pixel = max(box.width() / LARGEST_VIEW_PX, box.height() / LARGEST_VIEW_PX, finest)
+    width = min(LARGEST_VIEW_PX, max(1, ceil(box.width() / pixel - 1e-6)))
+    height = min(LARGEST_VIEW_PX, max(1, ceil(box.height() / pixel - 1e-6)))
     whole = QgsRectangle(
         box.xMinimum(), box.yMaximum() - height * pixel, box.xMinimum() + width * pixel, box.yMaximum()
     )
     extent = extent_from_rectangle(whole, layer.crs())
     return ViewSource(extent, height, width, path=file_path(layer) if files else None, name=layer.name())
-
-
-def with_display(view: ViewSource, display: Display) -> ViewSource:
-    """The same view of a file, shown with this display."""
-    return ViewSource(view.extent, view.height, view.width, view.path, display, None, view.name)
 
 
 class RenderedView:
@@ -80,7 +75,8 @@ class RenderedView:
             raise LayerError(
                 f"Nothing of {self.view.name} could be drawn. Check the connection, and that the layer shows at this scale."
             )
-        path = folder / f"view{next(_turn)}.rgb"
-        path.write_bytes(rgb.tobytes())
-        picture = ArrayFile(str(path), "uint8", rgb.shape)
+        rgba = np.dstack([rgb, 255 * drawn.astype(np.uint8)])
+        path = folder / f"view{next(_turn)}.rgba"
+        path.write_bytes(rgba.tobytes())
+        picture = ArrayFile(str(path), "uint8", rgba.shape)
         return ViewSource(self.view.extent, self.view.height, self.view.width, None, None, picture, self.view.name)

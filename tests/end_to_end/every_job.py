@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 DATA = Path(__file__).resolve().parents[1] / "data"
@@ -19,6 +20,15 @@ def draw_labels(folder: Path) -> str:
     gdal.Polygonize(mask.GetRasterBand(1), None, layer, 0)
     layer = file = None
     return path
+
+
+def draw_points(folder: Path, places: list[tuple[float, float]], code: str) -> str:
+    """Points of an EPSG code as GeoJSON."""
+    features = [{"type": "Feature", "properties": {}, "geometry": {"type": "Point", "coordinates": place}} for place in places]
+    crs = {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{code}"}}
+    path = folder / "points.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "crs": crs, "features": features}))
+    return str(path)
 
 
 def requests(folder: Path, labels: str, tile_px: int = 0) -> dict[str, object]:
@@ -45,13 +55,14 @@ def requests(folder: Path, labels: str, tile_px: int = 0) -> dict[str, object]:
     x, dx, _, y, _, dy = image.GetGeoTransform()
     width, height = image.RasterXSize, image.RasterYSize
     extent = Extent("", x, y + dy * height, x + dx * width, y)
-    points = tuple(r.PointPrompt(i, x + dx * width * (i + 1) / 12, y + dy * height / 2) for i in range(10))
+    places = [(x + dx * width * (i + 1) / 12, y + dy * height / 2) for i in range(10)]
+    points = draw_points(folder, places, image.GetSpatialRef().GetAuthorityCode(None))
     model = str(folder / "model.safetensors")
     return {
         "describe": r.DescribeRaster(drone_path),
         "open view": r.OpenView(ViewSource(extent, 900, 900, path=drone_path), str(folder / "mask")),
         "embed": r.EmbedScene(drone, str(folder / "features.tif"), str(folder / "picture.tif"), tile_px=tile_px),
-        "segment points": r.SegmentPoints(drone_path, None, points, "", str(folder / "objects.gpkg")),
+        "segment points": r.SegmentPoints(drone_path, points, None, str(folder / "objects.gpkg")),
         "detect change": r.DetectChange(
             scene("naip_wetlands/NAIP_20090818.tif", "RGBN", "2009-08-18"),
             scene("naip_wetlands/NAIP_20200831.tif", "RGBN", "2020-08-31"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 from pathlib import Path
 
-from qgis.core import Qgis
+from qgis.core import Qgis, QgsApplication, QgsProcessingUtils, QgsProject
 from qgis.gui import QgsFieldComboBox, QgsMapLayerComboBox
 from qgis.PyQt.QtWidgets import QComboBox, QLineEdit, QSpinBox
 
-from ...layers.labels import labels_file
 from ...layers.sources import LayerError
+from ...layers.vector_input import SavingTask, VectorInput, take
 from ...protocol.requests import TrainSegmentation
 from ...settings import Settings
 from .job_panel import JobPanel
@@ -19,6 +19,10 @@ from .job_panel import JobPanel
 class TrainPanel(JobPanel):
     BUTTON = "Train"
     TUNE = (("head", "Head only (about a minute)"), ("last-blocks", "Last blocks too"), ("all", "Everything"))
+
+    _taken: VectorInput | None = None
+    _saving: SavingTask | None = None
+    _waiting: tuple[object, object] | None = None  # a request whose labels are being saved
 
     def build(self) -> None:
         self.note.setText(self.tr("Learns your classes from polygons over the layers in the table."))
@@ -44,7 +48,8 @@ class TrainPanel(JobPanel):
         layer = self.labels.currentLayer()
         if layer is None or not self.field.currentField():
             raise LayerError("Choose a polygon layer and the field that holds the classes.")
-        path, layer_name = labels_file(layer)
+        self._taken = take(layer)
+        path, layer_name = self._taken.same or (QgsProcessingUtils.generateTempFilename("labels.gpkg"), None)
         name, model = free_name(Path(Settings.load().models), self.name.text().strip() or self.tr("My classes"))
         request = TrainSegmentation(
             scene=self.whole_scene(),
@@ -59,6 +64,31 @@ class TrainPanel(JobPanel):
             device=self.options.device,
         )
         return request, None
+
+    def run(self) -> None:
+        """Labels that are no file are saved first, in the background."""
+        try:
+            request, finish = self.prepare()
+        except LayerError as error:
+            self.message.emit(str(error), Qgis.MessageLevel.Warning)
+            return
+        if self._taken.same is not None:
+            self.requested.emit(request, finish)
+            return
+        self._waiting = request, finish
+        self.run_button.setEnabled(False)
+        self._saving = SavingTask(self._taken, request.labels_path, QgsProject.instance().transformContext())
+        self._saving.saved.connect(self._saved)
+        self._saving.failed.connect(self._not_saved)
+        QgsApplication.taskManager().addTask(self._saving)
+
+    def _saved(self) -> None:
+        self.refresh()
+        self.requested.emit(*self._waiting)
+
+    def _not_saved(self, reason: str) -> None:
+        self.refresh()
+        self.message.emit(reason, Qgis.MessageLevel.Warning)
 
 
 def free_name(folder: Path, name: str) -> tuple[str, Path]:

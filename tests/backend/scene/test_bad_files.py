@@ -50,18 +50,35 @@ def test_truncated(tmp_path):
 
 
 def test_flipped_bits(tmp_path):
-    """Either the pixels still come or the file is named as damaged; nothing else may happen."""
+    """In compressed blocks: the file is named as damaged."""
     data = bytearray(KAMPALA.read_bytes())
     for position in np.random.default_rng(1).integers(2000, len(data), 400):
         data[position] ^= 0xFF
     path = tmp_path / "flipped.tif"
     path.write_bytes(bytes(data))
-    try:
-        patch, grid = read_all(str(path))
-    except RasterError as error:
-        assert "flipped.tif" in error.sentence and error.remedy
-    else:
-        assert patch.values.shape[1:] == (grid.height, grid.width)
+    with pytest.raises(RasterError, match="flipped.tif cannot be read to its end.*get it again"):
+        read_all(str(path))
+
+
+def test_flipped_bits_of_plain_values(tmp_path):
+    """Nothing tells them from other values: the pixels come."""
+    path = Path(write(tmp_path / "plain.tif", noise()))
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 0xFF  # values come last
+    path.write_bytes(bytes(data))
+    patch, grid = read_all(str(path))
+    assert patch.values.shape == (3, grid.height, grid.width)
+
+
+@pytest.mark.parametrize(("side", "block"), [(40_000, 256), (200_000, 512)])
+def test_a_header_that_promises_more_than_the_file_holds(tmp_path, side, block):
+    """Billions of pixels in a file of some kilobytes: reading them would take hours for nothing."""
+    path = tmp_path / "hostile.tif"
+    with rasterio.open(path, "w", driver="GTiff", count=3, height=side, width=side, dtype="uint16", crs="EPSG:32631",
+                       transform=UTM, tiled=True, blockxsize=block, blockysize=block, SPARSE_OK=True, BIGTIFF="YES"):  # fmt: skip
+        pass
+    with pytest.raises(RasterError, match=f"hostile.tif says that it has {side} x {side} pixels, but holds only"):
+        describe(str(path))
 
 
 def test_no_such_file_and_no_raster(tmp_path):

@@ -71,7 +71,7 @@ def test_rare_parameters_are_advanced(provider):
         definitions = provider.algorithm(name).parameterDefinitions()
         return {definition.name() for definition in definitions if definition.flags() & flag}
 
-    assert advanced("embed") == {"LAYERS_DATES", "LAYERS_SENSORS", "AREA", "PIXEL_SIZE", "ENCODER", "DEVICE"}
+    assert advanced("embed") == {"LAYERS_DATES", "LAYERS_SENSORS", "LAYERS_BANDS", "AREA", "PIXEL_SIZE", "ENCODER", "DEVICE"}
     assert {"BATCH", "LEARNING_RATE", "SEED"} <= advanced("train_segmentation")
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+from osgeo import gdal
 from qgis.core import (
+    QgsApplication,
+    QgsCoordinateReferenceSystem,
     QgsFeature,
     QgsGeometry,
     QgsProcessingException,
     QgsProcessingFeatureSourceDefinition,
-    QgsProcessingFeedback,
     QgsProject,
     QgsRasterLayer,
     QgsVectorLayer,
@@ -16,7 +19,7 @@ from qgis.core import (
 
 from skysense_qgis.layers.dates import set_date
 from skysense_qgis.layers.sources import LayerError
-from skysense_qgis.protocol.requests import DetectChange, PointPrompt
+from skysense_qgis.protocol.requests import DetectChange
 
 S2, S1, HR = "treesat_ts/S2_20190622.tif", "treesat_ts/S1ASC_20190501.tif", "treesat_ts/HR_20190701.tif"
 
@@ -57,6 +60,78 @@ def test_lists_that_do_not_fit_name_a_remedy(request_of, data, parameters, remed
         request_of("embed", LAYERS=[data(S2)], OUTPUT="/tmp/f.tif", **parameters)
 
 
+def test_an_extent_without_area_is_not_everything(request_of, data):
+    for text in ("5,5,5,5", "5,9,5,5", "5,5,5,5 [EPSG:4326]"):
+        with pytest.raises(LayerError, match="The extent has no area"):
+            request_of("embed", LAYERS=[data(S2)], EXTENT=text, OUTPUT="/tmp/f.tif")
+    assert request_of("embed", LAYERS=[data(S2)], EXTENT="", OUTPUT="/tmp/f.tif").scene.extent is None
+
+
+def test_an_extent_without_a_crs_is_the_projects_or_else_the_first_layers(request_of, data):
+    layer = QgsRasterLayer(data(S2), "s2")
+    box = layer.extent()
+    text = f"{box.xMinimum()},{box.xMaximum()},{box.yMinimum()},{box.yMaximum()}"
+    QgsProject.instance().setCrs(QgsCoordinateReferenceSystem())
+    extent = request_of("embed", LAYERS=[data(S2)], EXTENT=text, OUTPUT="/tmp/f.tif").scene.extent
+    assert extent.crs == layer.crs().authid() and extent.east == box.xMaximum()
+    QgsProject.instance().setCrs(QgsCoordinateReferenceSystem("EPSG:3857"))
+    assert request_of("embed", LAYERS=[data(S2)], EXTENT=text, OUTPUT="/tmp/f.tif").scene.extent.crs == "EPSG:3857"
+
+
+def test_bands_are_named_by_hand(request_of, data):
+    request = request_of(
+        "embed", LAYERS=[data(S2), data(HR)], LAYERS_SENSORS="-,hr", LAYERS_BANDS="-; R=3 G=2 B=1", OUTPUT="/tmp/f.tif"
+    )
+    first, second = request.scene.acquisitions
+    assert len(first.bands) == 10 and [(band.band, band.index) for band in second.bands] == [("R", 3), ("G", 2), ("B", 1)]
+    for text, words in (("R=9", "no band 9 for R.*Correct it under Bands"), ("-;-", "1 layers, but 2 values under LAYERS_BANDS")):
+        with pytest.raises(QgsProcessingException, match=words):
+            request_of("embed", LAYERS=[data(HR)], LAYERS_SENSORS="hr", LAYERS_BANDS=text, OUTPUT="/tmp/f.tif")
+
+
+def test_the_crs_that_the_user_gave_a_layer_goes_to_the_engine(request_of, data, labels, points):
+    """Also for labels and points, whose files say something else."""
+    image, other = QgsRasterLayer(data(S2), "image"), QgsCoordinateReferenceSystem("EPSG:32731")
+    polygons = QgsVectorLayer(labels, "polygons", "ogr")
+    QgsProject.instance().addMapLayers([image, polygons, points])
+    assert request_of("embed", LAYERS=[image.id()], OUTPUT="/tmp/f.tif").scene.acquisitions[0].crs == ""
+    for layer in (image, polygons, points):
+        layer.setCrs(other)
+    request = request_of(
+        "train_segmentation", LAYERS=[image.id()], LABELS=polygons.id(), CLASS_FIELD="kind", MODEL="/tmp/m.safetensors"
+    )
+    assert request.scene.acquisitions[0].crs == "EPSG:32731" and request.labels_path != labels
+    assert QgsVectorLayer(request.labels_path, "saved", "ogr").crs() == other
+    request = request_of("segment_points", LAYER=image.id(), POINTS=points.id(), OUTPUT="/tmp/o.gpkg")
+    assert request.crs == "EPSG:32731" and QgsVectorLayer(request.points_path, "saved", "ogr").crs() == other
+
+
+def test_a_users_own_crs_reaches_the_engine_in_full(request_of, data):
+    assert QgsApplication.createDatabase()
+    own = QgsCoordinateReferenceSystem.fromProj("+proj=aeqd +lat_0=12 +lon_0=22 +datum=WGS84 +units=m")
+    own.saveAsUserCrs("own")
+    layer = QgsRasterLayer(data(S2), "s2")
+    layer.setCrs(own)
+    QgsProject.instance().addMapLayer(layer)
+    box = layer.extent()
+    text = f"{box.xMinimum()},{box.center().x()},{box.yMinimum()},{box.yMaximum()} [{own.authid()}]"
+    scene = request_of("embed", LAYERS=[layer.id()], EXTENT=text, OUTPUT="/tmp/f.tif").scene
+    assert own.authid().startswith("USER:") and "Azimuthal" in scene.extent.crs and "Azimuthal" in scene.acquisitions[0].crs
+
+
+def test_the_offset_of_sentinel_2_follows_the_date_that_is_given(request_of, tmp_path):
+    """A stack without a date whose darkest pixels allow for an offset of 1000."""
+    path = str(tmp_path / "stack.tif")
+    file = gdal.GetDriverByName("GTiff").Create(path, 20, 20, 10, gdal.GDT_UInt16)
+    for band, name in enumerate(("B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B11", "B12"), start=1):
+        file.GetRasterBand(band).WriteArray(np.arange(1100, 1500, dtype=np.uint16).reshape(20, 20))
+        file.GetRasterBand(band).SetDescription(name)
+    file = None
+    for day, offset in (("2023-03-01", -0.1), ("2020-03-01", 0.0), ("-", 0.0)):
+        (source,) = request_of("embed", LAYERS=[path], LAYERS_DATES=day, OUTPUT="/tmp/f.tif").scene.acquisitions
+        assert source.sensor == "s2" and source.scaling.offset == offset
+
+
 def test_the_extent_keeps_its_crs_and_polygons_lie_inside_it(request_of, data, qgis_app):
     layer = QgsRasterLayer(data(S2), "s2")
     box = layer.extent()
@@ -86,17 +161,29 @@ def test_change_takes_a_threshold_of_zero_and_finds_none_by_itself(request_of, d
     assert request.polygons_path.endswith(".gpkg")  # the engine's draft, turned into the shapefile afterwards
 
 
-def test_points_become_prompts_in_their_own_crs(request_of, data, points):
+def test_points_go_to_the_engine_as_a_file_with_their_fields(request_of, data, points):
     QgsProject.instance().addMapLayer(points)
     request = request_of(
         "segment_points", LAYER=data("kampala/images/kampala_a.tif"), POINTS=points.id(), OBJECT_FIELD="house",
-        POSITIVE_FIELD="for", OUTPUT="/tmp/o.gpkg", OBJECT_SIZE=12.5,
+        POSITIVE_FIELD="for", CLASS_FIELD="owner", OUTPUT="/tmp/o.gpkg", OBJECT_SIZE=12.5,
     )  # fmt: skip
-    assert [(p.object_id, p.positive) for p in request.points] == [(4, True), (4, False), (9, True)]
-    first = next(points.getFeatures()).geometry().asPoint()
-    assert request.points[0] == PointPrompt(4, first.x(), first.y(), True)
-    assert request.points_crs == points.crs().authid() and request.object_size_m == 12.5
+    assert (request.object_field, request.positive_field, request.class_field) == ("house", "for", "owner")
+    assert (request.output_path, request.name, request.object_size_m) == ("/tmp/o.gpkg", "kampala_a", 12.5)
+    saved = QgsVectorLayer(request.points_path, "saved", "ogr")
+    assert saved.crs() == points.crs() and saved.fields().names() == ["fid", "house", "for", "owner"]
+    there = [(f["house"], f["for"], f["owner"], f.geometry().asWkt(2)) for f in saved.getFeatures()]
+    assert there == [(f["house"], f["for"], f["owner"], f.geometry().asWkt(2)) for f in points.getFeatures()]
     assert request.display is not None
+    request = request_of("segment_points", LAYER=data("kampala/images/kampala_a.tif"), POINTS=points.id(), OUTPUT="/tmp/o.shp")
+    assert request.output_path.endswith(".gpkg")  # a draft that becomes the shapefile
+
+
+def test_only_the_selected_points_are_used_where_that_is_asked(request_of, data, points):
+    QgsProject.instance().addMapLayer(points)
+    points.selectByExpression("owner = 'Bob'")
+    chosen = QgsProcessingFeatureSourceDefinition(points.id(), selectedFeaturesOnly=True)
+    request = request_of("segment_points", LAYER=data("kampala/images/kampala_a.tif"), POINTS=chosen, OUTPUT="/tmp/o.gpkg")
+    assert [f["owner"] for f in QgsVectorLayer(request.points_path, "saved", "ogr").getFeatures()] == ["Bob"]
 
 
 def test_training_reads_its_settings(request_of, data, labels):
@@ -158,30 +245,3 @@ def test_points_on_a_tile_layer_have_it_drawn_around_them(request_of, points, da
     request = request_of("segment_points", **parameters, PIXEL_SIZE=0.25)
     drawn = QgsRasterLayer(request.path, "drawn")
     assert drawn.extent().contains(points.extent()) and drawn.rasterUnitsPerPixelX() == pytest.approx(0.25)
-
-
-def test_an_extent_without_area_is_refused(provider, context, data):
-    for text in ("5,5,5,5 [EPSG:26914]", "5,9,5,5 [EPSG:26914]"):
-        parameters = {"LAYERS": [data(S2)], "EXTENT": text, "OUTPUT": "/tmp/f.tif"}
-        with pytest.raises(QgsProcessingException, match="extent has no area. Give a larger one, or leave it empty"):
-            provider.algorithm("embed").create().prepareAlgorithm(parameters, context, QgsProcessingFeedback(False))
-
-
-def test_an_extent_without_crs_is_meant_in_that_of_the_first_layer(request_of, data):
-    """Where no project says another: as qgis_process has it."""
-    layer = QgsRasterLayer(data(S2), "s2")
-    box = layer.extent()
-    text = f"{box.xMinimum()},{box.xMaximum()},{box.yMinimum()},{box.yMaximum()}"
-    assert not QgsProject.instance().crs().isValid()
-    assert request_of("embed", LAYERS=[data(S2)], EXTENT=text, OUTPUT="/tmp/f.tif").scene.extent.crs == layer.crs().authid()
-
-
-def test_selected_points_alone_and_their_filter_count(request_of, data, points):
-    QgsProject.instance().addMapLayer(points)
-    points.selectByExpression("house = 9")
-    parameters = {"LAYER": data("kampala/images/kampala_a.tif"), "OBJECT_FIELD": "house", "OUTPUT": "/tmp/o.gpkg"}
-    source = QgsProcessingFeatureSourceDefinition(points.id(), True)
-    assert [p.object_id for p in request_of("segment_points", POINTS=source, **parameters).points] == [9]
-    source = QgsProcessingFeatureSourceDefinition(points.id(), False, 1)
-    source.filterExpression = '"for" = 1'
-    assert [p.object_id for p in request_of("segment_points", POINTS=source, **parameters).points] == [4]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,8 @@ from qgis.core import (
     Qgis,
     QgsApplication,
     QgsFeature,
+    QgsFeatureRequest,
     QgsGeometry,
-    QgsMapLayer,
     QgsProcessingAlgRunnerTask,
     QgsProcessingException,
     QgsProject,
@@ -28,6 +29,7 @@ from skysense_qgis.protocol.requests import EmbedScene
 from skysense_qgis.protocol.scene_source import AcquisitionSource, BandIndex, Scaling, SceneSource
 
 S2 = "treesat_ts/S2_20190622.tif"
+DRONE = "kampala/images/kampala_a.tif"
 BEFORE, AFTER = "naip_wetlands/NAIP_20090818.tif", "naip_wetlands/NAIP_20200831.tif"
 
 
@@ -130,57 +132,55 @@ def test_a_cancel_reaches_the_engine_and_leaves_no_file(provider, context, feedb
     assert state(tmp_path) == before
 
 
+JOBS = ("embed", "segment_points", "detect_change", "train_segmentation", "apply_model")
+
+
 @pytest.fixture
-def removed_while_it_runs(provider, context, feedback, wait):
-    """Runs in the background and takes a layer out of the project once the engine is at work."""
+def with_layers(data, points, labels, tmp_path, run, qgis_new_project):
+    """Parameters of each algorithm whose inputs are layers of the project, some of them without a file."""
 
-    def run(name: str, layer: QgsMapLayer, **parameters: object) -> dict:
-        identifier = layer.id()
-        QgsProject.instance().addMapLayer(layer)
-        task, ends = start(name, parameters, context, feedback)
-        pushed = len(feedback.infos)
-        wait(lambda: len(feedback.infos) > pushed, 60)
-        QgsProject.instance().removeMapLayer(identifier)
-        fine, results = wait(lambda: ends, 60)[0]
-        assert fine, feedback.errors
-        return results
+    def make(name: str) -> dict[str, object]:
+        project = QgsProject.instance()
+        images = {key: QgsRasterLayer(data(path), key) for key, path in (("before", BEFORE), ("after", AFTER), ("drone", DRONE))}
+        polygons = QgsVectorLayer(labels, "labels", "ogr").materialize(QgsFeatureRequest())
+        area = QgsVectorLayer(f"Polygon?crs={images['before'].crs().authid()}", "area", "memory")
+        feature = QgsFeature()
+        feature.setGeometry(QgsGeometry.fromRect(images["before"].extent()))
+        area.dataProvider().addFeatures([feature])
+        model = str(tmp_path / "model.safetensors")
+        if name == "apply_model":
+            run("train_segmentation", LAYERS=[data(DRONE)], LABELS=labels, CLASS_FIELD="kind", STEPS=2, MODEL=model)
+        project.addMapLayers([*images.values(), polygons, area, points])
+        before, after, drone = (images[key].id() for key in ("before", "after", "drone"))
+        return {
+            "embed": {"LAYERS": [before], "AREA": area.id(), "OUTPUT": str(tmp_path / "f.tif")},
+            "segment_points": {"LAYER": drone, "POINTS": points.id(), "OUTPUT": str(tmp_path / "o.geojson")},
+            "detect_change": {"BEFORE": [before], "AFTER": [after], "AREA": area.id(), "SCORE": str(tmp_path / "s.tif"),
+                              "POLYGONS": str(tmp_path / "c.shp")},
+            "train_segmentation": {"LAYERS": [drone], "LABELS": polygons.id(), "CLASS_FIELD": "kind", "STEPS": 2, "MODEL": model},
+            "apply_model": {"LAYERS": [drone], "MODEL": model, "OUTPUT": str(tmp_path / "k.tif")},
+        }[name]  # fmt: skip
 
-    return run
-
-
-def test_points_may_be_removed_meanwhile(removed_while_it_runs, points, data, tmp_path):
-    output = str(tmp_path / "houses.gpkg")
-    removed_while_it_runs(
-        "segment_points", points, LAYER=data("kampala/images/kampala_a.tif"), POINTS=points.id(), OBJECT_FIELD="house",
-        POSITIVE_FIELD="for", OUTPUT=output,
-    )  # fmt: skip
-    assert [house["owner"] for house in QgsVectorLayer(output, "houses", "ogr").getFeatures()] == ["Ada"]
-
-
-def test_an_area_may_be_removed_meanwhile(removed_while_it_runs, data, tmp_path):
-    image = QgsRasterLayer(data(BEFORE), "before")
-    area = QgsVectorLayer(f"Polygon?crs={image.crs().authid()}", "area", "memory")
-    feature = QgsFeature()
-    feature.setGeometry(QgsGeometry.fromRect(image.extent().buffered(-200)))
-    area.dataProvider().addFeatures([feature])
-    polygons = str(tmp_path / "changes.geojson")
-    results = removed_while_it_runs(
-        "detect_change", area, BEFORE=[data(BEFORE)], AFTER=[data(AFTER)], AREA=area.id(),
-        SCORE=str(tmp_path / "score.tif"), POLYGONS=polygons,
-    )  # fmt: skip
-    assert results["POLYGONS"] == polygons and QgsVectorLayer(polygons, "changes", "ogr").isValid()
-    assert gdal.Open(results["SCORE"]).RasterXSize < image.width()
+    return make
 
 
-def test_labels_may_be_removed_meanwhile(removed_while_it_runs, data, labels, tmp_path):
-    layer = QgsVectorLayer(labels, "labels", "ogr")
-    layer.setSubsetString("value >= 0")
-    model = str(tmp_path / "houses.safetensors")
-    results = removed_while_it_runs(
-        "train_segmentation", layer, LAYERS=[data("kampala/images/kampala_a.tif")], LABELS=layer.id(), CLASS_FIELD="kind",
-        STEPS=4, BATCH=2, MODEL=model,
-    )  # fmt: skip
-    assert results["MODEL"] == model
+@pytest.mark.parametrize("when", ["before it works", "at its first progress"])
+@pytest.mark.parametrize("name", JOBS)
+def test_layers_that_are_removed_meanwhile_do_no_harm(with_layers, name, when, context, feedback, wait):
+    parameters = with_layers(name)
+    algorithm = QgsApplication.processingRegistry().algorithmById(f"skysense:{name}")
+    task = QgsProcessingAlgRunnerTask(algorithm, parameters, context, feedback)
+    ends: list[tuple[bool, dict]] = []
+    task.executed.connect(lambda fine, results: ends.append((fine, results)))
+    if when == "before it works":
+        QgsProject.instance().removeAllMapLayers()
+    QgsApplication.taskManager().addTask(task)
+    wait(lambda: feedback.progress() > 0 or ends)
+    QgsProject.instance().removeAllMapLayers()
+    fine, results = wait(lambda: ends, 120)[0]
+    assert fine, feedback.infos
+    outputs = [key for key in ("OUTPUT", "SCORE", "POLYGONS", "MODEL") if key in parameters and (name, key) != ("apply_model", "MODEL")]
+    assert outputs and all(results[key] == parameters[key] and Path(results[key]).is_file() for key in outputs)
 
 
 def test_many_labels_do_not_hold_up_qgis_before_the_work_begins(provider, context, feedback, data):

@@ -14,7 +14,7 @@ from qgis.PyQt.QtCore import QCoreApplication, QEventLoop, Qt, QTimer
 
 from skysense_qgis.client.blocking import RequestFailed, run_request
 from skysense_qgis.client.call import encode_call
-from skysense_qgis.protocol.requests import DescribeRaster, EmbedScene, ListModels, ModelList, PointPrompt, SegmentPoints
+from skysense_qgis.protocol.requests import DescribeRaster, EmbedScene, ListModels, ModelList
 from skysense_qgis.protocol.scene_source import AcquisitionSource, BandIndex, Scaling, SceneSource
 
 DATA = Path(__file__).resolve().parents[2] / "data"
@@ -189,9 +189,10 @@ def test_a_fault_in_handing_over_is_answered(engine, ask, wait, monkeypatch):
 
 
 def test_a_large_request_is_encoded_where_it_was_made(engine, ask, wait):
-    """150,000 points take half a second; QGIS's own thread goes on meanwhile."""
-    points = tuple(PointPrompt(i, 500_000.123 + i, 4_000_000.456 - i) for i in range(150_000))
-    request = SegmentPoints("/nowhere.tif", None, points, "", "/tmp/objects.gpkg")
+    """A long series takes half a second; QGIS's own thread goes on meanwhile."""
+    bands = (BandIndex("VV", 1), BandIndex("VH", 2))
+    series = tuple(AcquisitionSource(f"/nowhere/{i}.tif", "s1", bands, Scaling(), None) for i in range(25_000))
+    request = EmbedScene(SceneSource(series), "/tmp/features.tif", None)
     began = time.monotonic()
     encode_call(request)
     alone = time.monotonic() - began

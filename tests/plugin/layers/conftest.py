@@ -72,7 +72,8 @@ def description():
             path=path, height=10, width=20, count=4, dtype="uint16", crs="EPSG:32636",
             transform=(10.0, 0.0, 0.0, 0.0, -10.0, 0.0), gsd_m=10.0, band_labels=("", "", "", ""), sensor=sensor,
             bands=(BandIndex("B2", 1), BandIndex("B3", 2)) if sensor else (), scaling=Scaling(1e-4), date=day,
-            reasons=(), display=Display(stretch, stretch, stretch),
+            reasons=(), display=Display(stretch, stretch, stretch), assigned_crs="", low=300.0, high=3000.0, scale=1.0,
+            offset=0.0, processing_baseline="",
         )  # fmt: skip
 
     return make

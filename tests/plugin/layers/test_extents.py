@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from qgis.core import QgsApplication, QgsCoordinateReferenceSystem, QgsGeometry, QgsProject, QgsRectangle
+from qgis.core import QgsApplication, QgsCoordinateReferenceSystem, QgsGeometry, QgsRectangle
 
-from skysense_qgis.layers.extents import (
-    crs_from_text,
-    crs_text,
-    extent_from_rectangle,
-    extent_of_layer,
-    extent_of_polygons,
-    extent_on_layer,
-)
+from skysense_qgis.layers import extents
+from skysense_qgis.layers.crs import crs_from_text, crs_text
+from skysense_qgis.layers.extents import extent_from_rectangle, extent_of_features, extent_of_layer, extent_of_polygons
 from skysense_qgis.layers.sources import LayerError
-
-WGS84 = "EPSG:4326"
 
 
 def box_of(extent) -> QgsRectangle:
@@ -27,31 +20,19 @@ def test_a_layer_as_extent_is_its_footprint(kampala):
     assert extent.crs == kampala.crs().authid() and box_of(extent) == kampala.extent()
 
 
+def test_a_users_own_crs_is_told_in_full(qgis_app):
+    """Its code means nothing outside of this profile."""
+    own = QgsCoordinateReferenceSystem.fromProj("+proj=aeqd +lat_0=11 +lon_0=21 +datum=WGS84 +units=m")
+    assert QgsApplication.createDatabase()  # where QGIS keeps them; its desktop makes it at the first start
+    assert own.saveAsUserCrs("own") >= 100_000 and own.authid().startswith("USER:")
+    assert "Azimuthal" in crs_text(own) and QgsCoordinateReferenceSystem(crs_text(own)) == own
+
+
 def test_a_crs_without_a_code_is_told_in_full_and_no_crs_is_empty():
     own = QgsCoordinateReferenceSystem.fromProj("+proj=aeqd +lat_0=10 +lon_0=20 +datum=WGS84 +units=m")
     assert QgsCoordinateReferenceSystem(crs_text(own)).isValid() and "Azimuthal" in crs_text(own)
     assert crs_text(QgsCoordinateReferenceSystem()) == ""
     assert extent_from_rectangle(QgsRectangle(0, 0, 5, 5), QgsCoordinateReferenceSystem()).crs == ""
-
-
-def test_the_map_view_is_cut_to_the_layer_in_its_own_crs(kampala):
-    context = QgsProject.instance().transformContext()
-    centre = kampala.extent().center()
-    to_degrees = QgsGeometry.fromRect(QgsRectangle(centre.x(), centre.y(), centre.x() + 500, centre.y() + 500))
-    from qgis.core import QgsCoordinateTransform
-
-    wgs84 = QgsCoordinateReferenceSystem(WGS84)
-    to_degrees.transform(QgsCoordinateTransform(kampala.crs(), wgs84, context))
-    extent = extent_on_layer(to_degrees.boundingBox(), wgs84, kampala, context)
-    assert extent.crs == kampala.crs().authid()
-    assert kampala.extent().contains(box_of(extent))
-    assert extent.west == pytest.approx(centre.x(), abs=2.0) and extent.north == kampala.extent().yMaximum()
-
-
-def test_a_view_beside_the_layer_says_what_to_do(kampala):
-    context = QgsProject.instance().transformContext()
-    with pytest.raises(LayerError, match="kampala does not lie in this part of the map"):
-        extent_on_layer(QgsRectangle(0, 0, 1, 1), QgsCoordinateReferenceSystem(WGS84), kampala, context)
 
 
 def test_polygons_become_one_multipolygon_and_the_selection_counts(polygons, add_shape):
@@ -92,3 +73,14 @@ def test_codes_that_the_engine_may_not_know_are_told_in_full():
         assert "CONVERSION[" in text and not text.startswith(("USER:", "ESRI:"))
         assert crs_from_text(text) == crs or crs_from_text(text).toProj() == crs.toProj()
     assert crs_text(QgsCoordinateReferenceSystem("EPSG:32636")) == "EPSG:32636"
+
+
+def test_more_corners_than_are_united_at_once_are_refused(polygons, monkeypatch, add_shape):
+    monkeypatch.setattr(extents, "LARGEST_AREA_CORNERS", 12)
+    shapes = [add_shape(polygons, f"POLYGON(({x} 0, {x + 1} 0, {x + 1} 1, {x} 1, {x} 0))", "a", 1.0) for x in range(3)]
+    with pytest.raises(LayerError, match="polygons of polygons have more than 12 corners. Select a few"):
+        extent_of_polygons(polygons)
+    polygons.selectByIds([shape.id() for shape in shapes[:2]])
+    assert extent_of_polygons(polygons).east == 2
+    assert extent_of_features(polygons.getFeatures(), polygons.crs(), "all").east == 3
+

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
-from qgis.core import QgsProject
+from qgis.core import QgsCoordinateReferenceSystem, QgsProject
 
 from skysense_qgis.layers.dates import set_date
 from skysense_qgis.layers.rows import (
@@ -45,6 +48,52 @@ def test_rows_of_layers_that_are_gone_or_that_nobody_can_read_are_left_out(proje
     assert load_rows(project) == [SceneRow(layer.id())]
     project.writeEntry("skysense", "scene", '[{"layer_id": "x", "colour": "red"}]')
     assert load_rows(project) == []
+
+
+@pytest.mark.parametrize(
+    ("wrong", "left"),
+    [
+        ({"sensor": "spot"}, {}),
+        ({"sensor": ["s2"], "date": "2020-02-29"}, {"date": "2020-02-29"}),
+        ({"date": 5}, {}),
+        ({"date": "2019-02-29", "sensor": "s2"}, {"sensor": "s2"}),
+        ({"sensor": "s2", "bands": [{"band": "R", "index": 1}]}, {"sensor": "s2"}),
+        ({"bands": [{"band": "R", "index": 0}]}, {}),
+        ({"bands": [{"band": "R", "index": True}]}, {}),
+        ({"bands": [{"band": "R", "index": 1}, "G"]}, {}),
+        ({"bands": {"band": "R"}}, {}),
+        ({"bands": [{"band": "R", "index": 2, "more": 1}]}, {"bands": (BandIndex("R", 2),)}),
+        ({"scaling": {"scale": 0, "offset": 0.0, "decibel": False}}, {}),
+        ({"scaling": {"scale": "1", "offset": 0.0, "decibel": False}}, {}),
+        ({"scaling": {"scale": 1.0, "offset": float("nan"), "decibel": False}}, {}),
+        ({"scaling": {"scale": 1, "offset": 0, "decibel": 1}}, {}),
+        ({"scaling": {"scale": 1, "offset": -5, "decibel": True}}, {"scaling": Scaling(1.0, -5.0, True)}),
+        ({"colour": "red"}, {}),
+    ],
+)
+def test_what_makes_no_sense_in_a_project_file_is_left_to_the_guess(project, layer, wrong, left):
+    entries = [7, None, {"layer_id": [1]}, {"layer_id": {}}, {}, {"layer_id": layer.id(), **wrong}]
+    project.writeEntry("skysense", "scene", json.dumps(entries))
+    assert load_rows(project) == [SceneRow(layer.id(), **left)]
+
+
+@pytest.mark.parametrize("text", ["", "7", "null", '{"a": 1}', "[", '"rows"'])
+def test_what_is_no_list_of_rows_gives_none(project, text):
+    project.writeEntry("skysense", "scene", text)
+    assert load_rows(project) == []
+
+
+def test_a_crs_that_the_user_gave_goes_with_the_file(project, layer, description):
+    described = description(layer.source())
+    assert acquisition_of(SceneRow(layer.id()), described, project).crs == ""
+    layer.setCrs(QgsCoordinateReferenceSystem("EPSG:32736"))
+    assert acquisition_of(SceneRow(layer.id()), described, project).crs == "EPSG:32736"
+
+
+def test_the_offset_of_sentinel_2_follows_the_date_in_the_table(project, layer, description):
+    described = replace(description(layer.source(), day=None), low=1050.0)
+    assert acquisition_of(SceneRow(layer.id()), described, project).scaling == Scaling(1e-4)
+    assert acquisition_of(SceneRow(layer.id(), date="2023-05-01"), described, project).scaling == Scaling(1e-4, -0.1)
 
 
 def test_the_date_is_the_users_then_the_layers_then_the_guess_and_never_today(project, layer, description):
