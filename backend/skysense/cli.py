@@ -10,18 +10,20 @@ import importlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 
 from skysense import __version__
-from skysense.errors import Cancelled, SkySenseError
+from skysense.errors import Cancelled, RequestError, SkySenseError
 from skysense.jobs import table
 from skysense.protocol import requests as r
 from skysense.protocol.records import to_plain
 from skysense.protocol.scene_source import Extent, SceneSource
 
 STOPPED = 130
+NANO = "skysense-nano"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,8 +80,8 @@ def _add_jobs(commands: Any) -> None:
     )
     segment.add_argument("--positive-field", default="", help="field that is 0 or false for points against the object")
     segment.add_argument("--class-field", default="", help="field with the object's class (default: the one called class)")
-    segment.add_argument("--object-size", type=float, metavar="METRES", help="typical diameter of the objects")
-    segment.add_argument("--simplify", type=float, default=1.0, metavar="PIXELS")
+    segment.add_argument("--object-size", type=_number, metavar="METRES", help="typical diameter of the objects")
+    segment.add_argument("--simplify", type=_number, default=1.0, metavar="PIXELS")
     segment.add_argument("--fill-holes", type=int, default=0, metavar="PIXELS")
     segment.add_argument("--output", required=True, help="polygons to write (GeoPackage)")
 
@@ -97,8 +99,8 @@ def _add_jobs(commands: Any) -> None:
     change.add_argument(
         "--method", default=r.CHANGE_METHODS[0], choices=r.CHANGE_METHODS, help=f"default: {r.CHANGE_METHODS[0]}"
     )
-    change.add_argument("--threshold", type=float, help="default: found by the method's rule")
-    change.add_argument("--minimum-area", type=float, default=0.0, metavar="SQUARE_METRES")
+    change.add_argument("--threshold", type=_number, help="default: found by the method's rule")
+    change.add_argument("--minimum-area", type=_number, default=0.0, metavar="SQUARE_METRES")
     _engine_arguments(change)
 
     train = _job(commands, "train", _train, "fine-tune a segmentation on labelled polygons")
@@ -111,7 +113,7 @@ def _add_jobs(commands: Any) -> None:
     train.add_argument("--tune", default=r.TUNED_PARTS[0], choices=r.TUNED_PARTS)
     train.add_argument("--steps", type=int, default=300)
     train.add_argument("--batch", type=int, default=8)
-    train.add_argument("--learning-rate", type=float, default=1e-3)
+    train.add_argument("--learning-rate", type=_number, default=1e-3)
     train.add_argument("--seed", type=int, default=0)
     _engine_arguments(train)
 
@@ -129,6 +131,8 @@ def _add_tools(commands: Any) -> None:
 
     models = _job(commands, "models", _models, "the encoders and your own models")
     models.add_argument("--folder", default="", help="where your own models lie")
+    models.add_argument("--table", action="store_true", help="the encoders' parameters part by part")
+    models.add_argument("--json", metavar="OUT", help="with --table: write it")
 
     doctor = _job(commands, "doctor", _doctor, "versions, devices, memory, models: for a report")
     doctor.add_argument("--folder", default="", help="where your own models lie")
@@ -137,9 +141,9 @@ def _add_tools(commands: Any) -> None:
     evaluate.add_argument("kind", choices=tuple(EVALUATIONS))
     evaluate.add_argument("folders", nargs="+", metavar="FOLDER")
     evaluate.add_argument("--json", metavar="OUT")
-    evaluate.add_argument("--seed", type=int, default=0)
-    evaluate.add_argument("--targets", type=int, default=36)
-    evaluate.add_argument("--model", default="skysense-nano", help="encoder (default: skysense-nano)")
+    evaluate.add_argument("--seed", type=_whole_from(0), default=0)
+    evaluate.add_argument("--targets", type=_whole_from(1), default=36)
+    evaluate.add_argument("--model", default=NANO, help="encoder (default: skysense-nano)")
     evaluate.add_argument("--weights", metavar="FILE", help="weights in place of the bundled ones")
     evaluate.add_argument("--baselines", action="store_true", help="also the baselines, on the same targets and folds")
     evaluate.add_argument("--group-by", metavar="REGEX", help="group 1 of it on a file's stem is the group")
@@ -165,12 +169,34 @@ def _scene_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _extent_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--extent", nargs=4, type=float, metavar=("WEST", "SOUTH", "EAST", "NORTH"))
+    parser.add_argument("--extent", nargs=4, type=_number, metavar=("WEST", "SOUTH", "EAST", "NORTH"))
     parser.add_argument("--extent-crs", default="EPSG:4326", help="of --extent (default: EPSG:4326)")
 
 
+def _whole_from(least: int) -> Callable[[str], int]:
+    """Type of an argument: a whole number that is not below `least`."""
+
+    def whole(text: str) -> int:
+        if not text.lstrip("+-").isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least}, got {text!r}")
+        return int(text)
+
+    return whole
+
+
+def _number(text: str) -> float:
+    """Type of an argument: a number, neither NaN nor infinite."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = nan
+    if not isfinite(number):
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}")
+    return number
+
+
 def _engine_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--encoder", default="skysense-nano")
+    parser.add_argument("--encoder", default=NANO)
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda")
 
 
@@ -274,6 +300,10 @@ def _describe(options: argparse.Namespace) -> int:
 
 # -- tools -----------------------------------------------------------------------------------------------------------
 def _models(options: argparse.Namespace) -> int:
+    if options.json and not options.table:
+        raise RequestError("--json writes the table of parameters.", "Add --table, or leave --json out.")
+    if options.table:
+        return _print_rows(lambda: importlib.import_module("skysense.models.parts").part_rows(), options.json)
     for card in _call(r.ListModels(folder=options.folder)).models:
         state = card.digest[:19] if card.digest else "weights missing"
         print(f"{card.key:<24} {card.kind:<14} {card.parameters:>13,}  {'+'.join(card.sensors):<14} {state}")
@@ -294,13 +324,33 @@ EVALUATIONS: dict[str, tuple[str, ...]] = {
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from skysense.evaluate.table import print_table, write_json
-
+    _check_evaluation(options)
     module = importlib.import_module(f"skysense.evaluate.{options.kind.replace('-', '_')}")
-    rows = module.run(options.folders, **{name: getattr(options, name) for name in EVALUATIONS[options.kind]})
-    print_table(rows)
-    if options.json:
-        write_json(rows, options.json)
+    taken = {name: getattr(options, name) for name in EVALUATIONS[options.kind]}
+    return _print_rows(lambda: module.run(options.folders, **taken), options.json)
+
+
+def _check_evaluation(options: argparse.Namespace) -> None:
+    """One line calls all kinds, so that an option may mean nothing to a kind; it has to make sense all the same."""
+    if options.group_by is not None:
+        importlib.import_module("skysense.evaluate.folders").group_pattern(options.group_by)
+    if options.weights is not None and not Path(options.weights).is_file():
+        raise RequestError(f"There is no file {options.weights}.", "Name a file of weights with --weights, or leave it out.")
+    if options.model != NANO:
+        importlib.import_module("skysense.models.catalog").entry(options.model)
+
+
+def _print_rows(rows: Callable[[], list[dict[str, object]]], json_path: str | None) -> int:
+    """Print the rows as a table and write them; whether they can be written is known before they are made."""
+    from skysense.evaluate.table import print_table, write_json
+    from skysense.scene.write import check_target
+
+    if json_path is not None:
+        check_target(Path(_absolute(json_path)), [])
+    made = rows()
+    print_table(made)
+    if json_path is not None:
+        write_json(made, _absolute(json_path))
     return 0
 
 

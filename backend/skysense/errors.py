@@ -14,6 +14,9 @@ SkySenseError
 ├── ModelError           model            weights missing, damaged or of another kind
 ├── DeviceError          device           the device is not there or has not enough memory
 └── InternalError        internal         our own fault: the log keeps the traceback
+
+Two codes have no class, since nothing of the engine could raise them: `environment`, the engine's libraries cannot be
+loaded, and `crashed`, which the plugin says of an engine that ended.
 """
 
 from __future__ import annotations

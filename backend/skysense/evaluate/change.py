@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from skysense.change.decide import Decision, apart, one_sided, plain, summed
 from skysense.change.deep_features import DeepFeatures
-from skysense.change.objects import Objects
+from skysense.change.objects import BLOCK_PX, Objects
 from skysense.change.pair import PixelPair, comparable, solid
 from skysense.change.scores import ChangeVector, LogRatio, Method
 from skysense.change.statistics import Histogram
@@ -290,8 +290,20 @@ def _deep(event: Event, encoder: Encoder) -> list[Scores]:
     for pair in event.pairs:
         objects.observe(pair)
     scores = _raw(DeepFeatures(encoder, "hr", bands, torch.device("cpu")), event)
-    averaged = (objects.average(score, pair) for score, pair in zip(scores, event.pairs))
+    averaged = (average_by_blocks(objects, score, pair) for score, pair in zip(scores, event.pairs))
     return [np.where(pair.counted, score, np.nan).astype(np.float32) for score, pair in zip(averaged, event.pairs)]
+
+
+def average_by_blocks(objects: Objects, score: Scores, pair: PixelPair) -> Scores:
+    """Averaged over objects that end at the borders of blocks, as the job's do."""
+    averaged = np.empty_like(score)
+    for row in range(0, score.shape[0], BLOCK_PX):
+        for column in range(0, score.shape[1], BLOCK_PX):
+            block = np.s_[row : row + BLOCK_PX, column : column + BLOCK_PX]
+            every = (slice(None), *block)
+            part = PixelPair(pair.before[every], pair.after[every], pair.valid[block], pair.counted[block])
+            averaged[block] = objects.average(score[block], part)
+    return averaged
 
 
 # -- figures ---------------------------------------------------------------------------------------------------------

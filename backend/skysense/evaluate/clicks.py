@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from skysense.errors import LabelError
-from skysense.evaluate.folders import LabelledSet, find_sets, read_labels, read_rgb, tile_windows
+from skysense.evaluate.folders import LabelledSet, check_sizes, find_sets, read_labels, read_rgb, tile_windows
 from skysense.evaluate.peers import GrabCut, RandomWalker
 from skysense.evaluate.robot import Play, Segmenter, choose_targets, label_objects, numbers, play
 from skysense.segment.prompts import Click
@@ -92,12 +92,7 @@ def _tiles(labelled: LabelledSet) -> list[LabelledTile]:
     tiles = []
     for picture in labelled.pictures:
         rgb, objects = read_rgb(picture.image), read_labels(picture.objects)
-        if rgb.shape[:2] != objects.shape:
-            raise LabelError(
-                f"{picture.image} has {rgb.shape[1]} x {rgb.shape[0]} pixels, its labels {objects.shape[1]} x "
-                f"{objects.shape[0]}.",
-                "Save the labels on the grid of the image.",
-            )
+        check_sizes(picture.image, rgb.shape[:2], objects.shape)
         height, width = objects.shape
         tiles += [LabelledTile(rgb, objects, window) for window in tile_windows(height, width, TILE_PX, LARGEST_PX)]
     return tiles

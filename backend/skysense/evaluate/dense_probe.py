@@ -19,6 +19,7 @@ from skysense.errors import LabelError
 from skysense.evaluate.folders import (
     LabelledPicture,
     LabelledSet,
+    check_sizes,
     find_sets,
     read_bands,
     read_labels,
@@ -26,10 +27,12 @@ from skysense.evaluate.folders import (
     tile_windows,
 )
 from skysense.evaluate.hand_features import raw, texture
+from skysense.evaluate.lite0 import Lite0Features, find_weights
 from skysense.evaluate.ridge import fit_ridge, score
 from skysense.models.catalog import load_encoder
 from skysense.models.interface import Encoder, SceneBatch
 from skysense.models.skysense.model import SkySense
+from skysense.models.weights import weights_digest
 
 CELL_PX = 8
 TILE_PX = 1024
@@ -48,7 +51,8 @@ class Tile:
     bands: Bands
     cells: NDArray[np.intp]  # (n, 2) rows and columns
     labels: NDArray[np.intp]  # (n,) index of the class
-    group: tuple[str, str]  # set and group
+    labelled: str  # the set's name
+    group: str  # over all sets
 
 
 @dataclass(frozen=True)
@@ -77,16 +81,18 @@ def run(
         seed: of the draw of cells.
         model: a key of the catalogue.
         weights: a file in place of the bundled one.
-        baselines: also texture, raw values and the untrained network.
+        baselines: also texture, raw values, the untrained network, and EfficientNet-Lite0 where its package is installed.
         group_by: regular expression; its group 1 on a file's stem is the group.
 
     Raises:
-        LabelError: fewer than two groups or two classes.
+        LabelError: fewer than two groups or two classes, or masks of another size than their images.
     """
     sets = find_sets(folders, group_by)
     classes = _classes(sets)
     tiles = list(_tiles(sets, classes, seed))
-    groups = list(dict.fromkeys(tile.group for tile in tiles))
+    groups: dict[str, dict[str, None]] = {}  # group -> the sets that it has pictures in
+    for tile in tiles:
+        groups.setdefault(tile.group, {})[tile.labelled] = None
     if len(groups) < 2:
         raise LabelError(
             f"The folders hold {len(groups)} group of labelled pictures, leaving one out needs two.",
@@ -106,9 +112,9 @@ def run(
             "model": model,
             "weights_sha256": features.digest,
         }
-        rows += [{"set": name, "group": group, **fold, **common} for (name, group), fold in zip(groups, folds)]
-        name = "+".join(dict.fromkeys(name for name, _ in groups))
-        rows.append({"set": name, "group": "all", **_mean(folds), **common})
+        rows += [{"set": "+".join(names), "group": group, **fold, **common} for (group, names), fold in zip(groups.items(), folds)]
+        every = "+".join(dict.fromkeys(tile.labelled for tile in tiles))
+        rows.append({"set": every, "group": "all", **_mean(folds), **common})
     return rows
 
 
@@ -128,6 +134,7 @@ def _tiles(sets: Sequence[LabelledSet], classes: Sequence[int], seed: int) -> It
     for labelled in sets:
         for picture in labelled.pictures:
             bands, labels = _bands(picture), _labels(picture)
+            check_sizes(picture.image, bands.shape[1:], labels.shape)
             for window in tile_windows(labels.shape[0], labels.shape[1], TILE_PX, TILE_PX):
                 named = cell_labels(labels[window], classes)
                 cells = np.argwhere(named >= 0)
@@ -135,7 +142,7 @@ def _tiles(sets: Sequence[LabelledSet], classes: Sequence[int], seed: int) -> It
                     cells = cells[np.sort(generator.choice(len(cells), CELLS_A_PICTURE, replace=False))]
                 if len(cells):
                     tile = bands[(slice(None), *window)]
-                    yield Tile(tile, cells, named[tuple(cells.T)], (labelled.name, picture.group))
+                    yield Tile(tile, cells, named[tuple(cells.T)], labelled.name, picture.group)
 
 
 def cell_labels(labels: NDArray[np.integer], classes: Sequence[int]) -> NDArray[np.intp]:
@@ -169,7 +176,7 @@ def _on_cells(features: NDArray[np.float32], tile: Tile) -> NDArray[np.float32]:
 
 
 def _fold(
-    tiles: Sequence[Tile], table: Sequence[NDArray[np.float32]], group: tuple[str, str], classes: int
+    tiles: Sequence[Tile], table: Sequence[NDArray[np.float32]], group: str, classes: int
 ) -> dict[str, float | None]:
     inside = [i for i, tile in enumerate(tiles) if tile.group == group]
     outside = [i for i, tile in enumerate(tiles) if tile.group != group]
@@ -202,6 +209,10 @@ def _kinds(model: str, weights: str | Path | None, baselines: bool) -> Iterator[
         if isinstance(untrained, SkySense) and isinstance(encoder, SkySense) and encoder.config.hr.stem != "patch":
             untrained.hr_encoder.stem.load_state_dict(encoder.hr_encoder.stem.state_dict())
             yield Features("random_stem", _encoded(untrained), None, seed)
+    lite0 = find_weights()
+    if lite0 is not None:
+        network = Lite0Features(lite0)
+        yield Features("efficientnet_lite0", lambda bands: network(bands, CELL_PX), weights_digest(lite0))
     yield Features("texture", lambda bands: texture(bands[:3], CELL_PX))
     yield Features("raw", lambda bands: raw(bands, CELL_PX))
 

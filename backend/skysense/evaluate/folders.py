@@ -86,7 +86,7 @@ def find_sets(folders: Iterable[str | Path], group_by: str | None = None) -> lis
     Raises:
         LabelError: a folder is missing or holds no labelled pictures, or the expression has no group.
     """
-    pattern = None if group_by is None else _group_pattern(group_by)
+    pattern = None if group_by is None else group_pattern(group_by)
     return [_find_set(Path(folder).resolve(), pattern) for folder in folders]
 
 
@@ -122,6 +122,15 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         scaled = (np.nan_to_num(bands.astype(np.float32), nan=low) - low) * (255 / max(high - low, 1e-6))
         bands = np.clip(scaled, 0, 255).astype(np.uint8)
     return np.ascontiguousarray(np.moveaxis(bands, 0, -1).astype(np.uint8))
+
+
+def check_sizes(image: Path, pixels: tuple[int, ...], labels: tuple[int, ...]) -> None:
+    """Raises LabelError where an image (height, width) and its labels differ in size."""
+    if pixels != labels:
+        raise LabelError(
+            f"{image} has {pixels[1]} x {pixels[0]} pixels, its labels {labels[1]} x {labels[0]}.",
+            "Save the labels on the grid of the image.",
+        )
 
 
 def tile_windows(height: int, width: int, tile_px: int, largest_px: int) -> list[tuple[slice, slice]]:
@@ -195,7 +204,8 @@ def _group(stem: str, subfolder: str | None, pattern: re.Pattern[str] | None) ->
     return part[1] if part else stem
 
 
-def _group_pattern(expression: str) -> re.Pattern[str]:
+def group_pattern(expression: str) -> re.Pattern[str]:
+    """Raises LabelError where the expression is none, or has no group."""
     try:
         pattern = re.compile(expression)
     except re.error as error:
@@ -209,5 +219,14 @@ def _classes(folders: Sequence[Path]) -> dict[int, str]:
     for folder in folders:
         path = folder / "classes.json"
         if path.is_file():
-            return {int(value): str(name) for value, name in json.loads(path.read_text(encoding="utf-8")).items()}
+            return _read_classes(path)
     return {}
+
+
+def _read_classes(path: Path) -> dict[int, str]:
+    try:
+        return {int(value): str(name) for value, name in json.loads(path.read_text(encoding="utf-8")).items()}
+    except (ValueError, AttributeError, OSError) as error:  # no JSON or no numbers; no object; not readable
+        raise LabelError(
+            f"{path} names no classes: {error}.", """It holds an object of values and names, as {"1": "building"}."""
+        ) from error

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from skysense.jobs.batches import SceneTiles, TileData, check_sensors
 from skysense.jobs.encoders import choose_device, stoppable
 from skysense.jobs.pipeline import WriteBehind, read_ahead
-from skysense.jobs.provenance import inputs_of, scene_facts
+from skysense.jobs.provenance import inputs_of, run_facts, scene_facts
 from skysense.jobs.report import FINISHING, Part, Report, telling
 from skysense.protocol.requests import ApplyModel, LabelMapWritten
 from skysense.scene.grid import Window
@@ -49,7 +49,13 @@ def run(request: ApplyModel, report: Report) -> LabelMapWritten:
     segmenter = load_segmenter(request.model_path, device)
     values = np.array([entry.value for entry in segmenter.classes], np.uint8)
     counts = np.zeros(256, np.int64)
-    facts = {**scene_facts(request.scene), "model": request.model_path, "model_digest": segmenter.card.digest}
+    facts = {
+        **scene_facts(request.scene),
+        **run_facts(request, "output_path", "confidence_path"),
+        "device": str(device),
+        "model": request.model_path,
+        "model_digest": segmenter.card.digest,
+    }
     with SceneReader(request.scene) as scene, stoppable(segmenter, report), ExitStack() as stack:
         tiles = SceneTiles(scene, segmenter.info)
         check_sensors(tiles, segmenter.card)

@@ -23,7 +23,7 @@ from skysense.change.threshold import DEEP_FLOOR, PER_DATE_FLOOR
 from skysense.jobs.change_scores import ScoredPart, Scoring, choose_parts
 from skysense.jobs.change_warnings import check_dates, stored_alike, warnings_for
 from skysense.jobs.encoders import choose_device, encoder_on
-from skysense.jobs.provenance import inputs_of, scene_facts
+from skysense.jobs.provenance import inputs_of, run_facts, scene_facts
 from skysense.jobs.report import FINISHING, Part, Report, telling
 from skysense.protocol.requests import ChangeWritten, DetectChange
 from skysense.scene.grid import Grid, Window
@@ -66,6 +66,7 @@ def run(request: DetectChange, report: Report) -> ChangeWritten:
         facts = {
             **scene_facts(request.before, "before_"),
             **scene_facts(request.after, "after_"),
+            **run_facts(request, "score_path", "mask_path", "polygons_path"),
             "method": _name(scored),
             "bands_compared": {part.sensor: part.bands for part in scored},
             "threshold": threshold,
@@ -75,8 +76,9 @@ def run(request: DetectChange, report: Report) -> ChangeWritten:
             **decision.facts,
         }
         if any(part.method == "deep-features" for part in scored):
-            encoder = encoder_on(request.encoder, choose_device(request.device))
-            facts |= {"encoder": encoder.info.key, "encoder_digest": encoder.info.digest}
+            device = choose_device(request.device)
+            encoder = encoder_on(request.encoder, device)
+            facts |= {"device": str(device), "encoder": encoder.info.key, "encoder_digest": encoder.info.digest}
         output = Output(request, scene.grid, scored, decision, threshold, facts)
         share, patches = output.write((before_date, after_date), Part(report, 0.82, 1.0))
     return ChangeWritten(
@@ -211,4 +213,4 @@ class Output:
             fields["direction"] = [names[patch.kind] for patch in patches]
         outlines = [patch.outline for patch in patches]
         inputs = inputs_of(self.request.before, self.request.after)
-        write_polygons(path, LAYER, outlines, fields, self.grid.crs_text, inputs, files)
+        write_polygons(path, LAYER, outlines, fields, self.grid.crs_text, inputs, files, self.facts)

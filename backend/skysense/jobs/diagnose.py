@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
+import re
 import shutil
 from pathlib import Path
 
@@ -40,5 +41,11 @@ def run(request: Diagnose, report: Report) -> Diagnosis:
     if request.folder and Path(request.folder).is_dir():
         count = len(list(Path(request.folder).glob("*.safetensors")))
         lines.append(f"own models: {count} in {request.folder}")
-    home = str(Path.home())
-    return Diagnosis(lines=tuple(line.replace(home, "~") for line in lines))
+    return Diagnosis(lines=tuple(without_home(line, Path.home()) for line in lines))
+
+
+def without_home(line: str, home: Path) -> str:
+    """The line with the user's folder as "~". A service's home may be "/": then there is no name to take out."""
+    if home == Path(home.anchor):
+        return line
+    return re.sub(re.escape(str(home)) + r"(?![^\s/\\:;,])", "~", line)

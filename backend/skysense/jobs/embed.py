@@ -16,7 +16,7 @@ from skysense.jobs.batches import SceneTiles, TileData
 from skysense.jobs.components import Components, CovarianceSum
 from skysense.jobs.encoders import choose_device, encoder_on, stoppable
 from skysense.jobs.pipeline import WriteBehind, read_ahead
-from skysense.jobs.provenance import inputs_of, scene_facts
+from skysense.jobs.provenance import inputs_of, run_facts, scene_facts
 from skysense.jobs.report import FINISHING, Part, Report, telling
 from skysense.models.interface import Encoder
 from skysense.protocol.requests import EmbedScene, FeatureMapWritten
@@ -74,6 +74,8 @@ def run(request: EmbedScene, report: Report) -> FeatureMapWritten:
         count = request.components or encoder.info.fused_channels
         facts = {
             **scene_facts(request.scene),
+            **run_facts(request, "output_path", "picture_path"),
+            "device": str(device),
             "encoder": encoder.info.key,
             "encoder_digest": encoder.info.digest,
             "components": request.components,

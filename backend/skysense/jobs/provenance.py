@@ -2,7 +2,32 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import platform
+from pathlib import PurePath
+
+import rasterio
+
+from skysense.protocol.records import to_plain
 from skysense.protocol.scene_source import SceneSource
+
+PACKAGES = ("torch", "timm", "rasterio", "numpy")  # that decide about numbers
+
+
+def run_facts(request: object, *outputs: str) -> dict[str, object]:
+    """The whole request, with scaling, band numbers, extent and parameters, and the versions that worked on it.
+
+    Args:
+        request: any request.
+        outputs: its fields that hold output files. Only their names are kept: the folder is where the facts lie.
+    """
+    plain = to_plain(request)
+    named = {field: PurePath(path).name for field in outputs if isinstance(path := plain[field], str)}
+    versions = {name: importlib.metadata.version(name) for name in PACKAGES}
+    return {
+        "request": {**plain, **named},
+        "versions": {"python": platform.python_version(), "gdal": rasterio.__gdal_version__, **versions},
+    }
 
 
 def scene_facts(scene: SceneSource, prefix: str = "") -> dict[str, object]:

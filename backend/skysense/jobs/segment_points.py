@@ -20,6 +20,7 @@ from shapely.geometry.base import BaseGeometry
 
 from skysense.errors import PromptError
 from skysense.jobs.describe import describe
+from skysense.jobs.provenance import run_facts
 from skysense.jobs.report import Part, Report, telling
 from skysense.protocol.requests import PolygonsWritten, RasterDescription, SegmentPoints
 from skysense.protocol.scene_source import LARGEST_VIEW_PX, Extent
@@ -78,7 +79,8 @@ def run(request: SegmentPoints, report: Report) -> PolygonsWritten:
             shapes[number] = shape
     report.progress(0.95, "Writing polygons")
     fields = _fields(request, shapes, objects, points, raster)
-    write_polygons(request.output_path, LAYER, list(shapes.values()), fields, raster.crs, inputs)
+    facts = run_facts(request, "output_path")
+    write_polygons(request.output_path, LAYER, list(shapes.values()), fields, raster.crs, inputs, facts=facts)
     return PolygonsWritten(
         path=request.output_path,
         layer=LAYER,

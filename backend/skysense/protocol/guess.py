@@ -86,6 +86,8 @@ def guess_sensor(facts: RasterFacts) -> tuple[str | None, str]:
         named = found[key] or key in ("hr", "s2", "s1") or count <= 2 or _numbered(facts.labels)
         if hit and named and _plausible(key, count):
             return key, f"{SENSORS[key].label}: the name says {hit.group(1)}."
+    if _landsat_mission("", facts.tags) and (found["landsat"] or count <= 2):
+        return "landsat", "Landsat: the tag SPACECRAFT_ID says so."
     swir = any(_plain(label).startswith("swir") for label in facts.labels)
     if found["landsat"] >= 3 and swir and not _only_s2(facts.labels):
         return "landsat", "Landsat: the bands are named blue to SWIR."

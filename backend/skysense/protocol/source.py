@@ -21,7 +21,7 @@ def acquisition(
         raise ValueError(f"no sensor for {description.path}")
     bands, scaling, day = description.bands, description.scaling, date or description.date
     if chosen != description.sensor:
-        bands, _ = guess_bands(chosen, description.band_labels)
+        bands, _ = guess_bands(chosen, description.band_labels, _file_name(description.path))
     if (chosen, day) != (description.sensor, description.date):
         scaling, _ = guess_scaling(chosen, _facts(description), day)
     return AcquisitionSource(

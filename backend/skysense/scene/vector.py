@@ -15,14 +15,14 @@ from shapely.geometry.base import BaseGeometry
 
 from skysense.errors import LabelError, OutputError
 from skysense.scene.open_vector import check_vector
-from skysense.scene.write import OutputSet, cannot_write, check_target, sync, working_folder
+from skysense.scene.write import OutputSet, cannot_write, check_target, sidecar_of, sync, working_folder, write_sidecar
 
 Column = NDArray[np.generic]
 
 
 def write_polygons(
     path: str, layer: str, shapes: Sequence[BaseGeometry], fields: Mapping[str, Sequence[object] | Column], crs: str,
-    inputs: Sequence[str] = (), together: OutputSet | None = None,
+    inputs: Sequence[str] = (), together: OutputSet | None = None, facts: Mapping[str, object] | None = None,
 ) -> None:  # fmt: skip
     """Write a GeoPackage with one layer of multipolygons, whole or not at all.
 
@@ -34,6 +34,7 @@ def write_polygons(
         crs: "" where there is none.
         inputs: files that the output must not overwrite.
         together: the set that the file appears with; None: alone.
+        facts: what made it: inputs, dates, parameters, digests; into a sidecar, `path` + ".json". None: no sidecar.
 
     Raises:
         OutputError: it cannot be written, or the file holds other layers, which would be lost.
@@ -46,7 +47,8 @@ def write_polygons(
     with nullcontext(together) if together is not None else OutputSet() as outputs:
         folder = working_folder(target)
         draft = Path(folder.name) / "draft.gpkg"
-        outputs.take(folder, [(draft, target)])
+        sidecar = Path(folder.name) / "draft.json"
+        outputs.take(folder, [(draft, target), *([] if facts is None else [(sidecar, sidecar_of(target))])])
         try:
             pyogrio.raw.write(
                 draft,
@@ -61,6 +63,8 @@ def write_polygons(
                 crs=crs or None,
             )
             sync(draft)
+            if facts is not None:
+                write_sidecar(sidecar, facts)
         except (DataSourceError, DataLayerError, OSError, ValueError) as error:
             raise cannot_write(target, error) from error
 

@@ -31,6 +31,7 @@ from skysense.scene.open import GDAL_ERRORS
 from skysense.scene.warp import placement
 
 BLOCK_PX = 256
+WRITTEN_BY = {"written_by": f"skysense {__version__}"}
 CACHE_BYTES = 32 * 2**20
 Palette = Mapping[int, tuple[int, int, int, int]]
 
@@ -117,7 +118,7 @@ class RasterWriter:
         """
         self.path = Path(path)
         self.grid, self._bands, self._dtype = grid, tuple(bands), dtype
-        self._facts = {**(facts or {}), "written_by": f"skysense {__version__}"}
+        self._facts = {**(facts or {}), **WRITTEN_BY}
         self._finishing, self._together = finishing, together
         check_target(self.path, inputs)
         self._folder = working_folder(self.path)
@@ -198,11 +199,10 @@ class RasterWriter:
             sync(ready)
             self._check(ready)
             sidecar = Path(self._folder.name) / "ready.json"
-            sidecar.write_text(json.dumps(self._facts, indent=1, ensure_ascii=False, default=str) + "\n", encoding="utf-8")
-            sync(sidecar)
+            write_sidecar(sidecar, self._facts)
         except (*GDAL_ERRORS, OSError) as error:
             raise cannot_write(self.path, error) from error
-        return [(ready, self.path), (sidecar, self.path.with_name(self.path.name + ".json"))]
+        return [(ready, self.path), (sidecar, sidecar_of(self.path))]
 
     def _make(self, ready: Path, options: Mapping[str, str]) -> None:
         """The COG from the draft; GDAL reads it twice, for the overviews and for the file."""
@@ -311,6 +311,18 @@ def check_target(path: Path, inputs: Sequence[str]) -> None:
         raise OutputError(f"There is no folder {path.parent}.", "Create it, or choose another one.")
     if not os.access(path.parent, os.W_OK):
         raise OutputError(f"The folder {path.parent} is read-only.", "Choose a folder that you may write to.")
+
+
+def sidecar_of(target: Path) -> Path:
+    """The JSON file beside an output that says what made it."""
+    return target.with_name(target.name + ".json")
+
+
+def write_sidecar(path: Path, facts: Mapping[str, object]) -> None:
+    """What made an output, on the disk."""
+    text = json.dumps({**facts, **WRITTEN_BY}, indent=1, ensure_ascii=False, default=str)
+    path.write_text(text + "\n", encoding="utf-8")
+    sync(path)
 
 
 def sync(path: Path) -> None:

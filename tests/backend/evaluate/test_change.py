@@ -8,9 +8,11 @@ import cv2
 import numpy as np
 import pytest
 
+from skysense.change.objects import Objects
+from skysense.change.pair import PixelPair
 from skysense.change.statistics import Histogram
 from skysense.errors import LabelError
-from skysense.evaluate.change import Scored, average_precision, best_threshold, figures, run
+from skysense.evaluate.change import Scored, average_by_blocks, average_precision, best_threshold, figures, run
 from skysense.models.catalog import bundled_weights
 
 COLUMNS = ["set", "sensor", "group", "method", "threshold_rule", "threshold", "f1", "precision", "recall", "pr_auc", "pixels"]
@@ -118,3 +120,16 @@ def test_real_floods_reach_what_was_measured_when_the_methods_were_chosen(shared
     assert auto["france", "change-vector"]["f1"] == pytest.approx(0.63, abs=0.01)
     assert auto["albania", "log-ratio-fall"]["pr_auc"] == pytest.approx(0.65, abs=0.01)
     assert auto["france", "log-ratio-fall"]["pr_auc"] == pytest.approx(0.885, abs=0.01)
+
+
+def test_objects_end_at_the_borders_of_blocks_as_those_of_the_job_do() -> None:
+    noise = np.random.default_rng(0)
+    before, after = noise.random((2, 3, 300, 280), np.float32)
+    everywhere = np.ones((300, 280), bool)
+    pair = PixelPair(before, after, everywhere, everywhere)
+    objects = Objects()
+    objects.observe(pair)
+    score = noise.random((300, 280), np.float32)
+    corner = np.s_[256:, 256:]
+    inner = PixelPair(before[:, 256:, 256:], after[:, 256:, 256:], everywhere[corner], everywhere[corner])
+    assert np.array_equal(average_by_blocks(objects, score, pair)[corner], objects.average(score[corner], inner))

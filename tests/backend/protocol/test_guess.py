@@ -90,7 +90,7 @@ def test_numbers_of_newer_landsats_begin_with_coastal_blue():
     labels = [f"SR_B{number}" for number in range(1, 8)]
     newer = {"blue": 2, "green": 3, "red": 4, "nir": 5, "swir1": 6, "swir2": 7}
     assert bands_of(facts("LC09_L2SP_035032_20230101.tif", labels, "uint16", gsd_m=30, high=12000)) == newer
-    tagged = facts("landsat_scene.tif", labels, "uint16", {"SPACECRAFT_ID": "LANDSAT_8"}, gsd_m=30, high=12000)
+    tagged = facts("scene.tif", labels, "uint16", {"SPACECRAFT_ID": "LANDSAT_8"}, gsd_m=30, high=12000)
     assert bands_of(tagged) == newer
 
 
