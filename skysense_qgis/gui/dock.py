@@ -6,6 +6,7 @@ from qgis.core import Qgis, QgsMessageLog
 from qgis.gui import QgsDockWidget, QgsMapCanvas, QgsMessageBar
 from qgis.PyQt.QtCore import Qt
 from qgis.PyQt.QtWidgets import (
+    QDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -212,7 +213,8 @@ class SkySenseDock(QgsDockWidget):
 
     def _set_up(self) -> None:
         dialog = SetupDialog(self)
-        dialog.exec()
+        if dialog.exec() == QDialog.DialogCode.Accepted:
+            self._engine.restart()  # the new engine, whatever the old one suffered
         self._state("")
         self.scene.reload()
         self._list_models()

@@ -24,7 +24,7 @@ class Interface:
         self.dock.setToggleVisibilityAction(self.action)
         iface.addToolBarIcon(self.action)
         iface.rasterMenu().addAction(self.action)  # QGIS keeps a plugin's own submenu for ever, also when it is empty
-        self.settings = SettingsFactory()
+        self.settings = SettingsFactory(engine.restart)
         iface.registerOptionsWidgetFactory(self.settings)
 
     def remove(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qgis.gui import QgsFileWidget, QgsOptionsPageWidget, QgsOptionsWidgetFactory
 from qgis.PyQt.QtGui import QIcon
 from qgis.PyQt.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QLabel, QVBoxLayout, QWidget
@@ -11,16 +13,19 @@ from ..settings import Settings
 
 
 class SettingsFactory(QgsOptionsWidgetFactory):
-    def __init__(self) -> None:
+    def __init__(self, engine_moved: Callable[[], None]) -> None:
+        """Offer the page; `engine_moved` is called when the user has chosen another place for the engine."""
         super().__init__("SkySense", QIcon(str(RESOURCES / "icons" / "skysense.svg")))
+        self._engine_moved = engine_moved
 
     def createWidget(self, parent: QWidget | None = None) -> SettingsPage:
-        return SettingsPage(parent)
+        return SettingsPage(self._engine_moved, parent)
 
 
 class SettingsPage(QgsOptionsPageWidget):
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, engine_moved: Callable[[], None], parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._engine_moved = engine_moved
         settings = Settings.load()
         self.interpreter = self._file(QgsFileWidget.StorageMode.GetFile, settings.interpreter, self.tr("Found by itself"))
         self.device = QComboBox()
@@ -53,7 +58,7 @@ class SettingsPage(QgsOptionsPageWidget):
     def apply(self) -> None:
         """QGIS calls this on OK."""
         old = Settings.load()
-        Settings(
+        new = Settings(
             interpreter=self.interpreter.filePath(),
             device=self.device.currentData(),
             encoder=old.encoder,
@@ -61,7 +66,10 @@ class SettingsPage(QgsOptionsPageWidget):
             models_folder=self.models.filePath(),
             cache_folder=self.cache.filePath(),
             cache_limit=f"{self.limit.value():.1f}",
-        ).save()
+        )
+        new.save()
+        if (new.interpreter, new.cache_folder) != (old.interpreter, old.cache_folder):
+            self._engine_moved()
 
     def _file(self, mode: QgsFileWidget.StorageMode, value: str, empty: str) -> QgsFileWidget:
         widget = QgsFileWidget()

@@ -82,7 +82,9 @@ class TargetBox(QWidget):
             self.box.setAllowEmptyLayer(True, self.tr("New temporary layer"))
 
     def _choose_file(self) -> None:
-        path, _ = QFileDialog.getSaveFileName(self, self.tr("Keep polygons in"), "", "GeoPackage (*.gpkg)")
+        beside = QFileDialog.Option.DontConfirmOverwrite  # a file that is there gets one more layer
+        title = self.tr("Keep polygons in")
+        path, _ = QFileDialog.getSaveFileName(self, title, "", "GeoPackage (*.gpkg)", options=beside)
         if path:
             self.choose_file(Path(path))
 

@@ -18,7 +18,8 @@ def as_before(qgis_app):
 
 
 def test_the_page_takes_and_keeps_everything(tmp_path):
-    page = SettingsFactory().createWidget()
+    moved = []
+    page = SettingsFactory(lambda: moved.append(True)).createWidget()
     page.interpreter.setFilePath("/opt/python")
     page.device.setCurrentIndex(page.device.findData("cpu"))
     page.outputs.setFilePath(str(tmp_path / "out"))
@@ -26,13 +27,15 @@ def test_the_page_takes_and_keeps_everything(tmp_path):
     page.cache.setFilePath(str(tmp_path / "cache"))
     page.limit.setValue(2.5)
     page.apply()
+    page.apply()
+    assert moved == [True]  # once: the second time nothing was changed
     settings = Settings.load()
     assert settings == Settings(
         interpreter="/opt/python", device="cpu", output_folder=str(tmp_path / "out"),
         models_folder=str(tmp_path / "models"), cache_folder=str(tmp_path / "cache"), cache_limit="2.5",
     )  # fmt: skip
     assert settings.cache == tmp_path / "cache" and settings.cache_limit_bytes == 2_500_000_000
-    again = SettingsFactory().createWidget()
+    again = SettingsFactory(moved.clear).createWidget()
     assert again.limit.value() == 2.5 and again.outputs.filePath() == str(tmp_path / "out")
 
 
