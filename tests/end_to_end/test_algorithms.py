@@ -230,7 +230,13 @@ SHOW = """
 import json, sys
 from skysense import cli
 from skysense.protocol.records import to_plain
-cli._run = lambda request: print(json.dumps(to_plain(request))) or 0
+load = cli.table.load
+
+def shown(request, report):
+    print(json.dumps(to_plain(request)))
+    raise SystemExit(0)
+
+cli.table.load = lambda kind: load(kind) if kind is cli.r.DescribeRaster else shown
 raise SystemExit(cli.main(sys.argv[1:]))
 """
 
