@@ -19,9 +19,14 @@ def run_facts(request: object, *outputs: str) -> dict[str, object]:
 
     Args:
         request: any request.
-        outputs: its fields that hold output files. Only their names are kept: the folder is where the facts lie.
+        outputs: its fields that hold output files. Only their names are kept: the folder is where the facts lie. What
+            the layers are called in a project is left out: the same input gives the same files, whoever asks.
     """
     plain = to_plain(request)
+    for scene in plain.values():
+        if isinstance(scene, dict):
+            for acquisition in scene.get("acquisitions", ()):
+                acquisition["name"] = ""
     named = {field: PurePath(path).name for field in outputs if isinstance(path := plain[field], str)}
     versions = {name: importlib.metadata.version(name) for name in PACKAGES}
     return {
