@@ -100,7 +100,9 @@ class TrainSegmentationAlgorithm(SceneAlgorithm):
 
     def results(self, written: ModelTrained, parameters, context, feedback) -> dict:
         results = {"MODEL": self.made.model_path}
-        if written.stopped == "cancelled":
+        if written.stopped == "diverged":
+            feedback.pushWarning(self.tr("The loss was no number any more: try a smaller learning rate."))
+        if written.stopped != "finished":
             feedback.pushWarning(
                 self.tr("Stopped after {} steps; the model is the best one so far, of step {}.").format(
                     written.steps, written.best_step

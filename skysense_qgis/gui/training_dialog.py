@@ -81,6 +81,8 @@ class TrainingDialog(QDialog):
         kept = self.tr("The model of step {} of {} is kept.").format(result.best_step, result.steps)
         if result.stopped == "cancelled":
             kept = self.tr("Stopped.") + " " + kept
+        elif result.stopped == "diverged":
+            kept = self.tr("The loss was no number any more: try a smaller learning rate.") + " " + kept
         self._over(kept)
         self.card.show_card(result.card)
         self.pages.setCurrentWidget(self.card)
