@@ -93,4 +93,5 @@ def test_the_ladder(start, wait, monkeypatch, source, least_s, most_s, reason):
     process.end()
     assert time.monotonic() - began < 0.05
     wait(lambda: reasons, 5)
-    assert least_s - 0.05 <= time.monotonic() - began < most_s - 0.05 and reason in reasons[0]
+    # Qt's coarse timers come up to 5 % early or late
+    assert 0.93 * least_s <= time.monotonic() - began < 0.93 * most_s and reason in reasons[0]

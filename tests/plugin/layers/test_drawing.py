@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.server
-import resource
 import threading
 import time
 
@@ -201,17 +200,8 @@ def test_a_folder_that_is_not_there_is_said(tiles, tmp_path):
         gdal.DontUseExceptions()
 
 
-@pytest.fixture
-def nearly_full_disk():
-    """No file may grow beyond 10,000 bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 def test_a_full_disk_is_said_and_leaves_no_file(tiles, tmp_path, nearly_full_disk):
     path = tmp_path / "drawn.tif"
-    with pytest.raises(LayerError, match="Check free space"):
+    with nearly_full_disk(10_000), pytest.raises(LayerError, match="Check free space"):
         draw_and_wait(tiles, sheet_for(WHOLE, 2 * WORLD / 2048), path, transforms(), QgsProcessingFeedback())
     assert not path.exists()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-
 import pytest
 from qgis.core import Qgis, QgsFeature, QgsFeedback, QgsGeometry, QgsProject, QgsVectorLayer
 
@@ -78,17 +76,8 @@ def test_a_place_that_cannot_be_written_is_said(write, tmp_path):
         convert(str(tmp_path / "missing.gpkg"), str(tmp_path / "a.shp"), transforms(), QgsFeedback())
 
 
-@pytest.fixture
-def nearly_full_disk():
-    """No file may grow beyond 100,000 bytes."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize("suffix", ["gpkg", "geojson", "shp"])
 def test_a_full_disk_is_said_and_leaves_no_file(write, tmp_path, nearly_full_disk, suffix):
-    with pytest.raises(LayerError, match=f"a.{suffix} cannot be written.*Check free space"):
+    with nearly_full_disk(100_000), pytest.raises(LayerError, match=f"a.{suffix} cannot be written.*Check free space"):
         write(tmp_path / f"a.{suffix}", 3000)
     assert not list(tmp_path.iterdir())
