@@ -85,7 +85,7 @@ def new_model(path: Path) -> None:
     """A segmentation model with an untrained head: as fast as a trained one."""
     encoder = load_encoder(ENCODER)
     classes = tuple(ClassInfo(i, f"class {i}", f"#{40 * i:02x}8080") for i in range(1, 6))
-    card = ModelCard(str(path), "segmentation", "benchmark", encoder.info.sensors, 0, "", "", None, None, ENCODER, classes)
+    card = ModelCard(str(path), "segmentation", "benchmark", ("hr",), 0, "", "", None, None, ENCODER, classes)
     save_segmenter(Segmenter(encoder, choose_levels(encoder.info, ("hr",), 1), card), path)
 
 
