@@ -36,7 +36,7 @@ backports_line() {  # the suite, from the machine's own Debian source
   [ -n "$uri" ] || uri=$(awk '$1 == "deb" {for (i = 2; i < NF; i++) if ($i ~ /:\/\// && $(i + 1) ~ /^bookworm/) {print $i; exit}}' \
     "$APT/sources.list" 2>/dev/null || true)
   printf 'deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s bookworm-backports main' \
-    "${uri:-http://deb.debian.org/debian}"
+    "${uri:-THE-DEBIAN-MIRROR-OF-THIS-MACHINE}"  # none is found in its sources: whoever reads the command knows it
 }
 
 system_command() {  # what installs the packages, as one line for a root shell
@@ -54,7 +54,7 @@ check_qgis() {  # older ones are told, whoever installed them
   version=$(qgis_version) || return 0
   [ "$version" -ge "$OLDEST_QGIS" ] && return
   say "The plugin needs QGIS 3.40 or newer, found $((version / 10000)).$((version / 100 % 100))."
-  say "Install a newer one (https://qgis.org, or bookworm-backports on Debian 12), then make again."
+  say "Install a newer one (from the QGIS project, or from bookworm-backports on Debian 12), then make again."
   exit 1
 }
 
