@@ -23,7 +23,7 @@ from qgis.core import (
 from qgis.PyQt.QtCore import QCoreApplication, pyqtSignal
 
 from .sources import LayerError
-from .vectors import Cancellable, write_features
+from .vectors import Cancellable, copy_features
 
 File = tuple[str, str | None]  # path, layer in it
 
@@ -70,20 +70,7 @@ class VectorInput:
         """
         if self.same is not None:
             return self.same
-        kept = [index for index, field in enumerate(self.fields) if field.name().lower() != "fid"]
-        fields = QgsFields()
-        for index in kept:
-            fields.append(self.fields.at(index))
-
-        def rows() -> Iterator[QgsFeature]:
-            for feature in self.features():
-                row = QgsFeature(fields)
-                row.setGeometry(feature.geometry())
-                values = feature.attributes()
-                row.setAttributes([values[index] for index in kept])
-                yield row
-
-        write_features(path, rows(), fields, self.kind, self.crs, transforms, feedback)
+        copy_features(path, self.features(), self.fields, ("fid",), self.kind, self.crs, transforms, feedback)
         return path, None
 
 

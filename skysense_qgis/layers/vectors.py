@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -52,20 +52,36 @@ def convert(draft: str, path: str, transforms: QgsCoordinateTransformContext, fe
         LayerError: they cannot be written there, or it was cancelled.
     """
     layer = open_polygons(draft)
-    kept = [i for i, field in enumerate(layer.fields()) if field.name().lower() not in _OWN_OF_GEOPACKAGES]
-    fields = QgsFields()
+    copy_features(
+        path, layer.getFeatures(), layer.fields(), _OWN_OF_GEOPACKAGES, Qgis.WkbType.MultiPolygon, layer.crs(), transforms, feedback
+    )
+
+
+def copy_features(
+    path: str,
+    features: Iterable[QgsFeature],
+    fields: QgsFields,
+    left_out: Container[str],
+    kind: Qgis.WkbType,
+    crs: QgsCoordinateReferenceSystem,
+    transforms: QgsCoordinateTransformContext,
+    feedback: Cancellable,
+) -> None:
+    """As `write_features`, without the fields of these names in small letters."""
+    kept = [index for index, field in enumerate(fields) if field.name().lower() not in left_out]
+    own = QgsFields()
     for index in kept:
-        fields.append(layer.fields().at(index))
+        own.append(fields.at(index))
 
     def rows() -> Iterator[QgsFeature]:
-        for source in layer.getFeatures():
-            row = QgsFeature(fields)
+        for source in features:
+            row = QgsFeature(own)
             row.setGeometry(source.geometry())
             values = source.attributes()
             row.setAttributes([values[index] for index in kept])
             yield row
 
-    write_features(path, rows(), fields, Qgis.WkbType.MultiPolygon, layer.crs(), transforms, feedback)
+    write_features(path, rows(), own, kind, crs, transforms, feedback)
 
 
 def write_features(

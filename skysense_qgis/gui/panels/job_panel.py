@@ -64,6 +64,10 @@ class JobPanel(QWidget):
         except LayerError as error:
             self.message.emit(str(error), Qgis.MessageLevel.Warning)
             return
+        self.send(request, finish)
+
+    def send(self, request: object, finish: object) -> None:
+        """Ask for the job, at once or when all that it reads is there."""
         self.requested.emit(request, finish)
 
     def prepare(self) -> tuple[object, object]:

@@ -65,15 +65,10 @@ class TrainPanel(JobPanel):
         )
         return request, None
 
-    def run(self) -> None:
+    def send(self, request: TrainSegmentation, finish: object) -> None:
         """Labels that are no file are saved first, in the background."""
-        try:
-            request, finish = self.prepare()
-        except LayerError as error:
-            self.message.emit(str(error), Qgis.MessageLevel.Warning)
-            return
         if self._taken.same is not None:
-            self.requested.emit(request, finish)
+            super().send(request, finish)
             return
         self._waiting = request, finish
         self.run_button.setEnabled(False)
