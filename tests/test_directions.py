@@ -14,16 +14,18 @@ HEAVY = {"torch", "torchvision", "timm", "rasterio", "skimage", "cv2", "scipy", 
 
 # package of the backend -> packages of the backend that it must not import
 BACKEND_NEVER = {
-    "protocol": {"scene", "models", "objectives", "training", "segment", "jobs", "worker", "evaluate", "change", "errors"},
-    "errors": {"scene", "models", "objectives", "training", "segment", "jobs", "worker", "evaluate", "change"},
-    "scene": {"models", "objectives", "training", "segment", "jobs", "worker", "evaluate", "change"},
-    "models": {"scene", "objectives", "training", "segment", "jobs", "worker", "evaluate", "change"},
-    "segment": {"scene", "models", "objectives", "training", "jobs", "worker", "evaluate", "change"},
+    "protocol": {"scene", "models", "objectives", "training", "segment", "jobs", "worker", "evaluate", "change", "parity", "errors"},
+    "errors": {"scene", "models", "objectives", "training", "segment", "jobs", "worker", "evaluate", "change", "parity"},
+    "scene": {"models", "objectives", "training", "segment", "jobs", "worker", "evaluate", "change", "parity"},
+    "models": {"scene", "objectives", "training", "segment", "jobs", "worker", "evaluate", "change", "parity"},
+    "segment": {"scene", "models", "objectives", "training", "jobs", "worker", "evaluate", "change", "parity"},
     "change": {"jobs", "worker", "evaluate", "training", "segment"},
     "training": {"jobs", "worker", "evaluate", "segment", "change"},
     "evaluate": {"worker"},
-    "jobs": {"worker", "evaluate"},
-    "worker": {"scene", "models", "objectives", "training", "segment", "evaluate", "change"},
+    "parity": {"scene", "jobs", "worker", "evaluate", "change", "segment"},
+    "objectives": {"scene", "models", "training", "segment", "jobs", "worker", "evaluate", "change", "parity"},
+    "jobs": {"worker", "evaluate", "parity"},
+    "worker": {"scene", "models", "objectives", "training", "segment", "evaluate", "change", "parity"},
 }
 PLUGIN_NEVER = {
     "protocol": {"client", "layers", "algorithms", "gui"},

@@ -148,6 +148,10 @@ def _add_tools(commands: Any) -> None:
     evaluate.add_argument("--baselines", action="store_true", help="also the baselines, on the same targets and folds")
     evaluate.add_argument("--group-by", metavar="REGEX", help="group 1 of it on a file's stem is the group")
 
+    parity = _job(commands, "check-parity", _check_parity, "our models against stored numbers of the released ones")
+    parity.add_argument("folders", nargs="+", metavar="FOLDER", help="of one family's fixtures, or of several such folders")
+    parity.add_argument("--json", metavar="OUT")
+
     serve = _job(commands, "serve", _serve, "the worker process that the plugin starts")
     serve.add_argument("--role", choices=("interactive", "jobs"), default="jobs")
 
@@ -352,6 +356,23 @@ def _print_rows(rows: Callable[[], list[dict[str, object]]], json_path: str | No
     if json_path is not None:
         write_json(made, _absolute(json_path))
     return 0
+
+
+def _check_parity(options: argparse.Namespace) -> int:
+    """Exit code 0 if all pass, 1 if any differs or cannot be run."""
+    from skysense.evaluate.table import print_table
+    from skysense.parity.check import check_folders, report, rows
+    from skysense.scene.write import check_target
+
+    if options.json is not None:
+        check_target(Path(_absolute(options.json)), [])
+    checks = check_folders([Path(_absolute(folder)) for folder in options.folders])
+    found = report(checks)
+    print_table(rows(checks))
+    print(f"{found['passed']} passed, {found['failed']} failed, {found['errors']} could not be run.")
+    if options.json is not None:
+        Path(_absolute(options.json)).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    return 0 if found["passed"] == len(checks) else 1
 
 
 def _serve(options: argparse.Namespace) -> int:

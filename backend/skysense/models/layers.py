@@ -5,8 +5,6 @@ Legend: B samples, N tokens, C width, H W rows and columns.
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from timm.layers import DropPath
@@ -20,19 +18,14 @@ def corner_pad(x: Tensor, multiple: int) -> Tensor:
     return F.pad(x, (0, right, 0, below)) if below or right else x  # (..., H', W')
 
 
-def resize_positions(table: Tensor, grid: tuple[int, int], mode: str = "bicubic") -> Tensor:
-    """A square table of learned positions (1, N, C) on another grid: (1, rows * columns, C).
-
-    The official rule is kept: the table is resized only where the number of tokens differs.
-    """
-    count, width = table.shape[1:]
-    if count == grid[0] * grid[1]:
+def resize_positions(table: Tensor, shape: tuple[int, int], grid: tuple[int, int], mode: str = "bicubic") -> Tensor:
+    """Learned positions (1, rows * columns of `shape`, C) on another grid: (1, rows * columns of `grid`, C)."""
+    if shape == grid:
         return table
-    side = math.isqrt(count)
-    square = table.reshape(1, side, side, width).permute(0, 3, 1, 2)  # (1, C, side, side)
+    square = table.reshape(1, *shape, table.shape[2]).permute(0, 3, 1, 2)  # (1, C, rows, columns)
     square = square.float() if square.itemsize < 4 else square  # bicubic weights need more than half precision
     resized = F.interpolate(square, size=grid, mode=mode, align_corners=False)
-    return resized.to(table.dtype).flatten(2).transpose(1, 2)  # (1, rows * columns, C)
+    return resized.to(table.dtype).flatten(2).transpose(1, 2)
 
 
 def drop_bands(x: Tensor, bands: Tensor | None) -> Tensor:

@@ -27,6 +27,7 @@ class FusionConfig:
     depth: int
     heads: int
     mlp_ratio: int = 4
+    bias: bool = True  # of the attentions
     norm_eps: float = 1e-5
     # True: the mean over dates of each sensor goes around the transformer and its blocks start at zero, so that the
     # fused feature holds every sensor's information before any training of the fusion. False: as in the paper.
@@ -65,6 +66,7 @@ class FusionTransformer(nn.Module):
                 config.width,
                 config.heads,
                 config.mlp_ratio * config.width,
+                bias=config.bias,
                 norm_eps=config.norm_eps,
                 drop_path=rate,
             )

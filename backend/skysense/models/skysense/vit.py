@@ -9,6 +9,7 @@ Legend: B samples, C width, H W pixels, h w tokens, p patch side.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -28,13 +29,20 @@ class ViTConfig:
     depth: int
     heads: int
     image: int = 64  # pixels a side that the position table stands for
+    position_grid: tuple[int, int] | None = None  # rows, columns of that table; None: a square, image / patch a side
     patch: int = 4
     mlp_ratio: int = 4
     bias: bool = True
     class_token: bool = True  # takes part in attention; never in the map
+    class_position: bool = True  # the table starts with the class token's place, whether or not the token is used
     norm_eps: float = 1e-6  # SkySense++ configurations; the released class defaults to 1e-5
     final_norm: bool = False
     position_mode: str = "bicubic"
+    # True as released: positions are resized only where the number of tokens differs, so that a 2 x 8 map would read
+    # a 4 x 4 table row by row. False: wherever the grid differs.
+    positions_by_count: bool = False
+    # Rows of SkySense++'s table `ccd`, one of which is added to all patches of a sample. No released model uses it.
+    condition_codes: int = 0
     # True: the picture is cut into frames of `image` pixels, each encoded alone with the positions that it was
     # trained with. A feature then depends on its frame only, never on the tile in which it was computed. False, as
     # released: global attention over the whole picture, positions resized to it.
@@ -44,6 +52,11 @@ class ViTConfig:
     stem: str = "patch"
     drop_path: float = 0.0
 
+    @property
+    def table_grid(self) -> tuple[int, int]:
+        """Rows and columns of the position table."""
+        return self.position_grid or (self.image // self.patch, self.image // self.patch)
+
 
 class ViT(nn.Module):
     """Vision transformer: (B, C, H, W) -> (B, width, ceil(H / p), ceil(W / p))."""
@@ -51,11 +64,15 @@ class ViT(nn.Module):
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
         self.config = config
-        count = (config.image // config.patch) ** 2
+        places = math.prod(config.table_grid) + config.class_position
         self.embedding = nn.Conv2d(config.channels, config.width, config.patch, config.patch)
         self.stem = DynamicWorldStem(config.width) if config.stem == "dynamic_world" else None
         self.class_token = nn.Parameter(torch.zeros(1, 1, config.width))
-        self.positions = nn.Parameter(torch.zeros(1, count + 1, config.width))  # the class token's first
+        self.positions = nn.Parameter(torch.zeros(1, places, config.width))  # the class token's first
+        self.condition_codes = None
+        if config.condition_codes:
+            self.condition_codes = nn.Parameter(torch.empty(1, config.condition_codes, config.width))
+            nn.init.trunc_normal_(self.condition_codes, std=0.02)
         rates = torch.linspace(0, config.drop_path, config.depth, device="cpu").tolist()
         self.blocks = nn.ModuleList(
             TransformerBlock(
@@ -89,18 +106,18 @@ class ViT(nn.Module):
             x = self.stem.fill(x, bands)
             stem = self.stem(x)
         if not self.config.framed:
-            return self._map(self.layers(x, stem)[-1], self.token_grid(x))
+            return self.as_map(self.layers(x, stem)[-1], self.token_grid(x))
         height, width = x.shape[-2:]
         frames, rows, columns = to_frames(x, self.config.image)
         if stem is not None:
             stem, _, _ = to_frames(stem, self.config.image // self.config.patch)
-        cells = self._map(self.layers(frames, stem)[-1], self.token_grid(frames))
+        cells = self.as_map(self.layers(frames, stem)[-1], self.token_grid(frames))
         cells = from_frames(cells, rows, columns)
         return cells[..., : -(-height // self.config.patch), : -(-width // self.config.patch)]
 
-    def layers(self, x: Tensor, stem: Tensor | None = None) -> list[Tensor]:
+    def layers(self, x: Tensor, stem: Tensor | None = None, codes: Tensor | None = None) -> list[Tensor]:
         """Tokens after the embedding and after each block, the class token first where there is one."""
-        tokens = self.embed(x, stem)
+        tokens = self.embed(x, stem, codes)
         if not self.config.class_token:
             tokens = tokens[:, 1:]
         outputs = [tokens]
@@ -110,20 +127,38 @@ class ViT(nn.Module):
             outputs[-1] = self.final_norm(outputs[-1])
         return outputs
 
-    def embed(self, x: Tensor, stem: Tensor | None = None) -> Tensor:
-        """Patches with their positions behind the class token: (B, 1 + h * w, C); `stem` (B, C, h, w) is added."""
-        grid = self.token_grid(x)
-        patches = self.embedding(corner_pad(x, self.config.patch))
-        patches = (patches if stem is None else patches + stem).flatten(2).transpose(1, 2)  # (B, h * w, C)
-        positions = resize_positions(self.positions[:, 1:], grid, self.config.position_mode)
+    def embed(self, x: Tensor, stem: Tensor | None = None, codes: Tensor | None = None) -> Tensor:
+        """Patches with their positions behind the class token: (B, 1 + h * w, C).
+
+        Args:
+            x: (B, channels, H, W).
+            stem: (B, C, h, w), added to the patches.
+            codes: (B,) rows of the table of condition codes.
+        """
+        patches = self.patches(x)
+        patches = (patches if stem is None else patches + stem.permute(0, 2, 3, 1)).flatten(1, 2)  # (B, h * w, C)
+        if self.condition_codes is not None and codes is not None:
+            patches = patches + self.condition_codes[0, codes][:, None]
         first = (self.class_token + self.positions[:, :1]).expand(len(x), -1, -1)
-        return torch.cat([first, patches + positions], dim=1)
+        return torch.cat([first, patches + self.position_table(self.token_grid(x))], dim=1)
+
+    def patches(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) -> (B, h, w, C)."""
+        return self.embedding(corner_pad(x, self.config.patch)).permute(0, 2, 3, 1)
+
+    def position_table(self, grid: tuple[int, int]) -> Tensor:
+        """Learned positions of the patches of a grid, without the class token's: (1, h * w, C)."""
+        table = self.positions[:, 1:] if self.config.class_position else self.positions
+        if self.config.positions_by_count and table.shape[1] == math.prod(grid):
+            return table
+        return resize_positions(table, self.config.table_grid, grid, self.config.position_mode)
 
     def token_grid(self, x: Tensor) -> tuple[int, int]:
         patch = self.config.patch
         return -(-x.shape[-2] // patch), -(-x.shape[-1] // patch)
 
-    def _map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+    def as_map(self, tokens: Tensor, grid: tuple[int, int]) -> Tensor:
+        """Tokens of a block as a map, the class token left out: (B, [1 +] h * w, C) -> (B, C, h, w)."""
         patches = tokens[:, 1:] if self.config.class_token else tokens
         return patches.transpose(1, 2).reshape(len(tokens), -1, *grid)
 
