@@ -58,11 +58,11 @@ def model() -> SkySensePlusPlus:
 def pair(dates: int = 1) -> PromptedPair:
     g = torch.Generator().manual_seed(1)
     return PromptedPair(
-        hr=torch.randn(2, 3, 512, 256, generator=g),
-        labels=torch.randint(0, 7, (2, 512, 256), generator=g),
-        hidden=torch.tensor([[[0, 0], [0, 0], [1, 1], [1, 1]]] * 2),
-        s2=torch.randn(2, 10, dates, 16, 8, generator=g),
-        s1=torch.randn(2, 2, dates, 16, 8, generator=g),
+        hr=torch.randn(2, 3, 256, 128, generator=g),
+        labels=torch.randint(0, 7, (2, 256, 128), generator=g),
+        hidden=torch.tensor([[[0], [1]]] * 2),
+        s2=torch.randn(2, 10, dates, 8, 4, generator=g),
+        s1=torch.randn(2, 2, dates, 8, 4, generator=g),
     )
 
 
@@ -79,15 +79,15 @@ def test_full_size_has_the_released_number_of_parameters() -> None:
 
 
 def test_logits_of_every_pixel(model: SkySensePlusPlus) -> None:
-    assert run(model, pair()).shape == (2, 7, 512, 256)
+    assert run(model, pair()).shape == (2, 7, 256, 128)
 
 
 def test_hidden_labels_change_nothing(model: SkySensePlusPlus) -> None:
     batch = pair()
     other = batch.labels.clone()
-    other[:, 256:] = 3
+    other[:, 128:] = 3
     assert torch.equal(run(model, replace(batch, labels=other)), run(model, batch))
-    other[:, :256] = 3
+    other[:, :128] = 3
     assert not torch.equal(run(model, replace(batch, labels=other)), run(model, batch))
 
 
@@ -95,7 +95,7 @@ def test_hidden_labels_change_nothing(model: SkySensePlusPlus) -> None:
 def test_any_number_of_dates_with_codes_of_their_days(model: SkySensePlusPlus) -> None:
     model.fusion.dates.table.normal_(generator=torch.Generator().manual_seed(3))
     batch = pair(dates=3)
-    assert run(model, batch).shape == (2, 7, 512, 256)
+    assert run(model, batch).shape == (2, 7, 256, 128)
 
     def fused(day: int) -> torch.Tensor:
         return model(replace(batch, s2_days=torch.full((2, 2, 3), day))).fused
@@ -117,13 +117,13 @@ def test_an_absent_sensor_needs_no_array_and_what_it_holds_changes_nothing(
 
 def test_query_answers_in_the_examples_labels_and_always_the_same(model: SkySensePlusPlus) -> None:
     g = torch.Generator().manual_seed(2)
-    example, queries = torch.randn(3, 256, 256, generator=g), torch.randn(2, 3, 256, 256, generator=g)
-    labels = torch.zeros(256, 256, dtype=torch.long)
-    labels[50:120, 30:200] = 4
+    example, queries = torch.randn(3, 128, 128, generator=g), torch.randn(2, 3, 128, 128, generator=g)
+    labels = torch.zeros(128, 128, dtype=torch.long)
+    labels[50:90, 30:100] = 4
     with torch.no_grad():
         first = read_query(model, example, labels, queries)
         assert torch.equal(read_query(model, example, labels, queries), first)
-    assert first.shape == (2, 256, 256) and set(first.unique().tolist()) <= {0, 4}
+    assert first.shape == (2, 128, 128) and set(first.unique().tolist()) <= {0, 4}
 
 
 def test_colours_come_back() -> None:
