@@ -148,6 +148,11 @@ def _add_tools(commands: Any) -> None:
     evaluate.add_argument("--baselines", action="store_true", help="also the baselines, on the same targets and folds")
     evaluate.add_argument("--group-by", metavar="REGEX", help="group 1 of it on a file's stem is the group")
 
+    convert = _job(commands, "convert", _convert, "a released checkpoint, or all its files, as an encoder for every job")
+    convert.add_argument("checkpoints", nargs="+", metavar="OFFICIAL", help=".pth, .ckpt or .safetensors")
+    convert.add_argument("output", metavar="OUT", help=".safetensors")
+    convert.add_argument("--precision", choices=r.PRECISIONS, default="float32", help="of the file (default: float32)")
+
     parity = _job(commands, "check-parity", _check_parity, "our models against stored numbers of the released ones")
     parity.add_argument("folders", nargs="+", metavar="FOLDER", help="of one family's fixtures, or of several such folders")
     parity.add_argument("--json", metavar="OUT")
@@ -356,6 +361,11 @@ def _print_rows(rows: Callable[[], list[dict[str, object]]], json_path: str | No
     if json_path is not None:
         write_json(made, _absolute(json_path))
     return 0
+
+
+def _convert(options: argparse.Namespace) -> int:
+    paths = tuple(_absolute(path) for path in options.checkpoints)
+    return _run(r.ConvertModel(paths, _absolute(options.output), options.precision))
 
 
 def _check_parity(options: argparse.Namespace) -> int:

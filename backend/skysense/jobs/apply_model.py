@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from skysense.jobs.batches import SceneTiles, TileData, check_sensors
-from skysense.jobs.encoders import choose_device, stoppable
+from skysense.jobs.encoders import choose_device, loading, stoppable
 from skysense.jobs.pipeline import WriteBehind, read_ahead
 from skysense.jobs.provenance import inputs_of, run_facts, scene_facts
 from skysense.jobs.report import FINISHING, Part, Report, telling
@@ -46,7 +46,7 @@ def run(request: ApplyModel, report: Report) -> LabelMapWritten:
     inputs = [*inputs_of(request.scene), request.model_path]
     check_outputs((request.output_path, request.confidence_path), inputs)
     device = choose_device(request.device)
-    segmenter = load_segmenter(request.model_path, device)
+    segmenter = load_segmenter(request.model_path, device, loading(report))
     values = np.array([entry.value for entry in segmenter.classes], np.uint8)
     counts = np.zeros(256, np.int64)
     facts = {

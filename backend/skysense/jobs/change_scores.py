@@ -93,14 +93,14 @@ class Scoring:
     objects: Objects | None
 
     @classmethod
-    def of(cls, sensor: str, name: str, scene: SceneReader, request: DetectChange) -> Scoring:
+    def of(cls, sensor: str, name: str, scene: SceneReader, request: DetectChange, report: Report) -> Scoring:
         """Scoring of both dates of an open scene by a method of this name."""
         pairs = ScenePairs(scene, len(request.before.acquisitions), sensor)
         method: Method
         objects = None
         if name == "deep-features":
             device = choose_device(request.device)
-            encoder = encoder_on(request.encoder, device)
+            encoder = encoder_on(request.encoder, device, report)
             method = DeepFeatures(encoder, sensor, pairs.bands, device)
             tiling = Tiling.of(scene.grid, request.tile_px or ENCODED_TILE_PX[sensor], method.halo_px, method.multiple)
             windows = [(tile.outer, tile.core) for tile in tiling]

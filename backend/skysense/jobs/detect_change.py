@@ -54,11 +54,10 @@ def run(request: DetectChange, report: Report) -> ChangeWritten:
     with ExitStack() as stack:
         scene = stack.enter_context(SceneReader(on_one_grid(request.before, request.after)))
         folder = stack.enter_context(working_folder(Path(request.score_path)))
+        shares = [Part(report, 0.8 * i / len(parts), 0.8 * (i + 1) / len(parts)) for i in range(len(parts))]
         scored = [
-            Scoring.of(sensor, method, scene, request).score(
-                Path(folder), Part(report, 0.8 * i / len(parts), 0.8 * (i + 1) / len(parts))
-            )
-            for i, (sensor, method) in enumerate(parts)
+            Scoring.of(sensor, method, scene, request, share).score(Path(folder), share)
+            for (sensor, method), share in zip(parts, shares)
         ]
         decision = _decide(scored, request, Part(report, 0.8, 0.82))
         threshold = decision.threshold if request.threshold is None else request.threshold

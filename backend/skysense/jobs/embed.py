@@ -63,7 +63,7 @@ def run(request: EmbedScene, report: Report) -> FeatureMapWritten:
     inputs = inputs_of(request.scene)
     check_outputs((request.output_path, request.picture_path), inputs)
     device = choose_device(request.device)
-    encoder = encoder_on(request.encoder, device)
+    encoder = encoder_on(request.encoder, device, report)
     _check(request, encoder)
     with SceneReader(request.scene) as scene, stoppable(encoder, report), ExitStack() as stack:
         tiles = SceneTiles(scene, encoder.info)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -21,17 +21,22 @@ log = logging.getLogger(__name__)
 _loaded: dict[tuple[str, str], Encoder] = {}
 
 
-def encoder_on(key: str, device: torch.device) -> Encoder:
-    """The encoder with its bundled weights, in evaluation mode on the device.
+def encoder_on(key: str, device: torch.device, report: Report | None = None) -> Encoder:
+    """The encoder with its weights, in evaluation mode on the device; a report is told how far they are loaded.
 
     Raises:
-        RequestError: no encoder of this name. ModelError: its weights are missing or damaged.
+        RequestError: no encoder of this name. ModelError: its weights are missing or damaged. Cancelled.
     """
     name = key, str(device)
     if name not in _loaded:
         _loaded.clear()  # one at a time: memory belongs to the images
-        _loaded[name] = load_encoder(key, device=device)
+        _loaded[name] = load_encoder(key, device=device, progress=None if report is None else loading(report))
     return _loaded[name]
+
+
+def loading(report: Report, at: float = 0.0) -> Callable[[float], None]:
+    """Tells the report, which stands at `at`, how far the weights are: those of a large model take most of a minute."""
+    return lambda share: report.progress(at, "Loading the model", f"{share:.0%}")
 
 
 def drop() -> None:

@@ -16,7 +16,7 @@ from skysense.errors import OutputError, RequestError
 from skysense.jobs.batches import SceneTiles, check_sensors
 from skysense.jobs.change_scores import Scoring, choose_parts
 from skysense.jobs.change_warnings import check_dates
-from skysense.jobs.encoders import choose_device, encoder_on, stoppable
+from skysense.jobs.encoders import choose_device, encoder_on, loading, stoppable
 from skysense.jobs.report import Report
 from skysense.models.interface import EncoderInfo, SceneBatch
 from skysense.protocol.requests import ApplyModel, CostEstimate, DetectChange, EmbedScene, EstimateCost
@@ -66,7 +66,7 @@ def _tiles(job: EmbedScene | ApplyModel, report: Report) -> CostEstimate:
     """Read and encode the middle tile once to warm up and once on the clock."""
     free_bytes = _free_bytes(job.output_path)
     device = choose_device(job.device)
-    work = _work(job, device)
+    work = _work(job, device, report)
     with SceneReader(job.scene) as scene, stoppable(work.model, report):
         tiles = SceneTiles(scene, work.info)
         if isinstance(work.model, Segmenter):
@@ -99,7 +99,7 @@ def _change(job: DetectChange, report: Report) -> CostEstimate:
     check_dates(job.before, job.after)
     parts = choose_parts(job)
     with SceneReader(on_one_grid(job.before, job.after)) as scene:
-        scorings = [Scoring.of(sensor, method, scene, job) for sensor, method in parts]
+        scorings = [Scoring.of(sensor, method, scene, job, report) for sensor, method in parts]
         seconds = sum(scoring.seconds(report) for scoring in scorings)
         bytes_per_pixel = FLOAT_BYTES + 2 * len(parts) + (0.0 if job.mask_path is None else BYTE_BYTES)
         return CostEstimate(
@@ -112,12 +112,12 @@ def _change(job: DetectChange, report: Report) -> CostEstimate:
         )
 
 
-def _work(job: EmbedScene | ApplyModel, device: torch.device) -> _Work:
+def _work(job: EmbedScene | ApplyModel, device: torch.device, report: Report) -> _Work:
     if isinstance(job, ApplyModel):
-        segmenter = load_segmenter(job.model_path, device)
+        segmenter = load_segmenter(job.model_path, device, loading(report))
         rasters = 1 if job.confidence_path is None else 2
         return _Work(segmenter, segmenter.info, segmenter.predict, rasters * BYTE_BYTES, stride=False)
-    encoder = encoder_on(job.encoder, device)
+    encoder = encoder_on(job.encoder, device, report)
     features = (job.components or encoder.info.fused_channels) * FLOAT_BYTES
     picture = 0.0 if job.picture_path is None else 3 * BYTE_BYTES
     return _Work(encoder, encoder.info, encoder.forward, features + picture, stride=True)

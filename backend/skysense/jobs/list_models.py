@@ -8,6 +8,7 @@ from pathlib import Path
 from skysense.errors import ModelError
 from skysense.jobs.report import Report
 from skysense.models import catalog
+from skysense.models.added import is_added
 from skysense.models.weights import read_card, weights_digest
 from skysense.protocol.requests import ListModels, ModelCard, ModelList
 from skysense.training.checkpoint import read_model_card
@@ -22,17 +23,19 @@ def run(request: ListModels, report: Report) -> ModelList:
     folder = Path(request.folder)
     if request.folder and folder.is_dir():
         for path in sorted(folder.glob("*.safetensors")):
-            cards.append(_own_card(path))
+            cards.append(own_card(path))
             report.progress(0.5, "Reading model cards", path.name)
     return ModelList(tuple(cards))
 
 
 def _encoder_card(key: str) -> ModelCard:
-    entry, path = catalog.entry(key), catalog.bundled_weights(key)
+    """Of a bundled encoder, or of one that the user added; raises ModelError where its file says nothing useful."""
+    entry = catalog.entry(key)
+    path = Path(key) if catalog.is_file(key) else catalog.bundled_weights(key)
     notes, digest = ["The weights file is missing: install the plugin again."], None
     if path is not None:
         try:
-            notes, digest = _sentences(read_card(path)), weights_digest(path)
+            notes, digest = [*entry.notes, *_sentences(read_card(path))], weights_digest(path)
         except (ModelError, OSError) as error:
             log.warning("%s: %s", path, error)
             notes = [str(error)]
@@ -58,9 +61,10 @@ def _sentences(card: dict[str, object]) -> list[str]:
     return [*said, f"Trained on: {', '.join(map(str, data))}."] if isinstance(data, list) and data else said
 
 
-def _own_card(path: Path) -> ModelCard:
+def own_card(path: Path) -> ModelCard:
+    """Of an encoder that was added, of a fine-tuned model, or of a file that cannot be used."""
     try:
-        return read_model_card(path)
+        return _encoder_card(str(path)) if is_added(path) else read_model_card(path)
     except (ModelError, OSError) as error:
         log.warning("%s: %s", path, error)
         reason = error.sentence if isinstance(error, ModelError) else str(error)

@@ -19,6 +19,7 @@ JOBS: dict[type, str] = {
     r.EstimateCost: "skysense.jobs.estimate",
     r.ListModels: "skysense.jobs.list_models",
     r.EmbedScene: "skysense.jobs.embed",
+    r.ConvertModel: "skysense.jobs.convert_model",
     r.OpenView: "skysense.jobs.open_view",
     r.PromptView: "skysense.jobs.prompt_view",
     r.OutlineMask: "skysense.jobs.outline_mask",

@@ -12,7 +12,7 @@ import torch
 from skysense.errors import Cancelled, RequestError
 from skysense.jobs.batches import SceneTiles
 from skysense.jobs.capabilities import memory
-from skysense.jobs.encoders import choose_device
+from skysense.jobs.encoders import choose_device, loading
 from skysense.jobs.provenance import inputs_of
 from skysense.jobs.report import Report
 from skysense.models import catalog
@@ -49,7 +49,7 @@ def run(request: TrainSegmentation, report: Report) -> ModelTrained:
         labels = read_labels(request.labels_path, request.labels_layer, request.class_field, scene.grid)
         report.progress(0.01, "Loading the model")
         # A copy of its own: training may change it.
-        encoder = catalog.load_encoder(request.encoder, device=device)
+        encoder = catalog.load_encoder(request.encoder, device=device, progress=loading(report, at=0.01))
         tiles = SceneTiles(scene, encoder.info)
         dates = max(len(readers) for readers in tiles.series.values())
         torch.manual_seed(settings.seed)  # the head's first weights

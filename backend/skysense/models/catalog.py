@@ -11,8 +11,10 @@ import torch
 
 from skysense.errors import ModelError, RequestError
 
+from .added import AddedEncoder, load_added, read_added
 from .interface import Encoder
-from .skysense import model as skysense_model
+from .skysense import presets
+from .skysense.model import SkySense, with_digest
 from .weights import load_weights
 
 FOLDER_VARIABLE = "SKYSENSE_MODELS"  # names a folder of weights that comes before the bundled ones
@@ -25,18 +27,19 @@ BUNDLED = (HERE.parents[3] / "resources/models", HERE.parents[1] / "bundled/mode
 class EncoderEntry:
     """How an encoder is built and what its card says before it is loaded."""
 
-    build: Callable[[], skysense_model.SkySense]
+    build: Callable[[], SkySense]
     label: str
     sensors: tuple[str, ...]
     parameters: int  # prototypes included
     licence: str
     description: str
-    weights: str  # file name in the folder of bundled models
+    weights: str  # file name in the folder of bundled models; the whole path of an encoder that was added
+    notes: tuple[str, ...] = ()  # what the file of an added encoder says of itself
 
 
 ENCODERS: dict[str, EncoderEntry] = {
     "skysense-nano": EncoderEntry(
-        build=skysense_model.nano,
+        build=presets.nano,
         label="SkySense nano",
         sensors=("hr", "s2", "s1"),
         parameters=3_555_240,
@@ -56,6 +59,11 @@ def bundled_weights(key: str) -> Path | None:
     return next((folder / name for folder in _folders() if (folder / name).is_file()), None)
 
 
+def is_file(key: str) -> bool:
+    """Whether the key names the file of an encoder that the user added."""
+    return key.endswith(".safetensors")
+
+
 def _folders() -> list[Path]:
     named = os.environ.get(FOLDER_VARIABLE)
     return [*([Path(named).expanduser()] if named else []), *BUNDLED]
@@ -68,39 +76,64 @@ def load_encoder(
     *,
     untrained: bool = False,
     seed: int = 0,
+    progress: Callable[[float], None] | None = None,
 ) -> Encoder:
     """The encoder with its weights, in evaluation mode.
 
     Args:
-        key: of `ENCODERS`.
+        key: of `ENCODERS`, or the path of a file that `write_added` wrote.
         weights: a file to load in place of the bundled one.
         device: where it will run.
         untrained: no file at all but random weights from `seed`, for comparisons.
         seed: of the random weights.
+        progress: called with the share of the weights that is loaded; what it raises ends the loading.
 
     Raises:
         RequestError: no encoder of this name.
         ModelError: the weights are missing, damaged or of another model.
     """
     chosen = entry(key)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = chosen.build()
     if untrained:
-        digest = f"untrained:{seed}"
-    else:
-        path = weights or bundled_weights(key)
-        if path is None:
-            raise ModelError(
-                f"The weights of {chosen.label} are not there: expected {_folders()[0] / chosen.weights}.",
-                f"Install the plugin again, or set {FOLDER_VARIABLE} to the folder that holds the file.",
-            )
-        digest = load_weights(model, path)
-    return skysense_model.with_digest(model, digest).to(device).eval()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = chosen.build()
+        return with_digest(model, f"untrained:{seed}").to(device).eval()
+    if is_file(key) and weights is None:
+        model, digest = load_added(Path(key), progress)
+        return with_digest(model, digest).to(device).eval()
+    path = weights or bundled_weights(key)
+    if path is None:
+        raise ModelError(
+            f"The weights of {chosen.label} are not there: expected {_folders()[0] / chosen.weights}.",
+            f"Install the plugin again, or set {FOLDER_VARIABLE} to the folder that holds the file.",
+        )
+    with torch.device("meta"):
+        model = chosen.build()
+    return with_digest(model, load_weights(model, path, progress=progress)).to(device).eval()
 
 
 def entry(key: str) -> EncoderEntry:
-    """The entry of that name; raises RequestError with the names that exist."""
+    """The entry of that name, or what the file says.
+
+    Raises:
+        RequestError: no such name; the names that exist are in the remedy.
+        ModelError: the file is missing or no encoder.
+    """
+    if is_file(key):
+        return _entry_of(read_added(Path(key)))
     if key not in ENCODERS:
         raise RequestError(f"There is no encoder {key!r}.", f"Choose one of: {', '.join(ENCODERS)}.")
     return ENCODERS[key]
+
+
+def _entry_of(added: AddedEncoder) -> EncoderEntry:
+    return EncoderEntry(
+        build=lambda: SkySense(added.config),
+        label=added.label,
+        sensors=added.config.sensors,
+        parameters=added.parameters,
+        licence=added.licence,
+        description=added.description,
+        weights=str(added.path),
+        notes=added.notes,
+    )

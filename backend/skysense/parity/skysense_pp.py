@@ -21,12 +21,13 @@ from skysense.models.skysense.completion import (
     ModalityCompletion,
     mixture,
 )
+from skysense.models.skysense.fusion import DateEncoding, FusionTransformer
 from skysense.models.skysense.necks import MultiLevelNeck, TemporalNeck
 from skysense.models.skysense.plus_plus import (
-    PairFusion,
     PlusPlusConfig,
     PromptedPair,
     SkySensePlusPlus,
+    fuse_pair,
     hidden_tokens,
     sentinel_labels,
 )
@@ -274,10 +275,10 @@ def rec_loss(fixture: Fixture) -> Outputs:
 # -- the whole model -------------------------------------------------------------------------------------------------
 def date(fixture: Fixture) -> Outputs:
     config, arrays = dict(fixture.kwargs["config"]), fixture.arrays()  # type: ignore[call-overload]
-    neck = Options(config["necks"])
-    model = PairFusion(_cls_fusion_config(neck), dates=config["use_ctpe"])
-    state = official_keys.rename_parts(fixture.state(), official_keys.PLUS_PLUS_PARTS)
-    model.load_state_dict({key.removeprefix("fusion."): value for key, value in state.items()})
+    fused = _cls_fusion_config(Options(config["necks"]))
+    fusion, dates = FusionTransformer(fused), DateEncoding(fused.width_in) if config["use_ctpe"] else None
+    model = nn.ModuleDict({"fusion": fusion} if dates is None else {"fusion": fusion, "dates": dates})
+    model.load_state_dict(official_keys.rename_parts(fixture.state(), official_keys.PLUS_PLUS_PARTS))
     model.eval()
     days = torch.stack([arrays["in_s2_ct"], arrays["in_s2_ct2"]], dim=1) + 1  # (B, 2, T); released: from 0
     if int(days.max()) > config["calendar_time"]:
@@ -288,8 +289,8 @@ def date(fixture: Fixture) -> Outputs:
         torch.unflatten(arrays["in_s2"], 0, (samples, -1)),
         torch.unflatten(arrays["in_s1"], 0, (samples, -1)),
     )
-    with recorded({}, inputs={"out_fusion_input": model.transformer}) as found:
-        found["out_fused_map"] = model(features, days)
+    with recorded({}, inputs={"out_fusion_input": fusion}) as found:
+        found["out_fused_map"] = fuse_pair(fusion, dates, features, days)
     return found
 
 
@@ -376,7 +377,7 @@ def one_shot_pair(fixture: Fixture) -> Outputs:
         "out_s2_up": model.s2_head,
         "out_s1_up": model.s1_head,
     }
-    with recorded(outputs, inputs={"out_fusion_input": model.fusion.transformer}) as found:
+    with recorded(outputs, inputs={"out_fusion_input": model.fusion}) as found:
         said = model(pair)
     found |= {
         "out_mapped_targets_every4": named.labels[:, ::4, ::4],

@@ -112,6 +112,24 @@ class ModelList:
     models: tuple[ModelCard, ...]
 
 
+PRECISIONS = ("float32", "float16", "bfloat16")
+
+
+@dataclass(frozen=True)
+class ConvertModel:  # -> ModelConverted
+    """A released checkpoint, or all the files of one, as an encoder that every job can use."""
+
+    paths: tuple[str, ...]  # .pth, .pt, .ckpt, .bin or .safetensors; one that is in our layout is checked and copied
+    output_path: str  # .safetensors
+    precision: str = "float32"  # of the file, one of PRECISIONS
+
+
+@dataclass(frozen=True)
+class ModelConverted:
+    card: ModelCard
+    seconds: float
+
+
 # -- feature maps ----------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class EmbedScene:  # -> FeatureMapWritten
@@ -350,6 +368,7 @@ RESULTS: dict[type, type] = {
     DescribeRaster: RasterDescription,
     EstimateCost: CostEstimate,
     ListModels: ModelList,
+    ConvertModel: ModelConverted,
     EmbedScene: FeatureMapWritten,
     OpenView: ViewReady,
     PromptView: MaskReady,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from skysense.errors import ModelError, OutputError
-from skysense.models.catalog import load_encoder
+from skysense.models.catalog import is_file, load_encoder
 from skysense.models.weights import read_card, read_header, weights_digest
 from skysense.protocol.records import RecordError, from_plain, to_plain
 from skysense.protocol.requests import ModelCard, ModelList
@@ -60,15 +61,17 @@ def save_segmenter(segmenter: Segmenter, path: Path) -> ModelCard:
     return replace(card, key=str(path), path=str(path), digest=digest)
 
 
-def load_segmenter(path: Path | str, device: torch.device | str = "cpu") -> Segmenter:
-    """The model, in evaluation mode on the device.
+def load_segmenter(
+    path: Path | str, device: torch.device | str = "cpu", progress: Callable[[float], None] | None = None
+) -> Segmenter:
+    """The model, in evaluation mode on the device; `progress` is called with the share of its encoder that is loaded.
 
     Raises:
         ModelError: damaged, of another kind, or standing on an encoder that is not the one installed.
     """
     path = Path(path)
     card, head = _read(path)
-    encoder = load_encoder(card.encoder)
+    encoder = load_encoder(_encoder_key(card.encoder, path), progress=progress)
     if encoder.info.digest != head["encoder_digest"]:
         raise ModelError(
             f"{path.name} stands on {encoder.info.label} with the weights {str(head['encoder_digest'])[:19]}, "
@@ -83,6 +86,12 @@ def load_segmenter(path: Path | str, device: torch.device | str = "cpu") -> Segm
         parameter.requires_grad_(False)
     _fill(segmenter, path)
     return segmenter.to(device).eval()
+
+
+def _encoder_key(key: str, path: Path) -> str:
+    """An encoder that the user added may have moved together with the models that stand on it."""
+    beside = path.parent / Path(key).name
+    return str(beside) if is_file(key) and not Path(key).is_file() and beside.is_file() else key
 
 
 def read_model_card(path: Path) -> ModelCard:

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import torch
 
-from skysense.models.skysense.model import SkySense, nano
+from skysense.models.skysense.model import SkySense
+from skysense.models.skysense.presets import nano
 from skysense.models.weights import save_weights, weights_digest
 
 from .distillation.data import Image, Site, pictures, sites

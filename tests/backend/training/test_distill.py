@@ -13,7 +13,7 @@ import timm
 import torch
 from safetensors.torch import load_file
 
-from skysense.models.skysense.model import nano
+from skysense.models.skysense.presets import nano
 from skysense.training.distill import distill
 from skysense.training.distillation.data import Image, Site, pictures
 from skysense.training.distillation.regression import ridge, rotate, rows, turn

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..interface import SENSOR_ORDER, Encoder, EncoderInfo, FeatureMap, Level, SceneBatch
+from .annotation import SemanticConfig
 from .fusion import DateEncoding, FusionConfig, FusionTransformer
 from .geo_context import GeoContext
-from .lite0_stem import LITE0_PIXEL_MEAN, LITE0_PIXEL_STD
 from .normalise import (
     IMAGENET_MEAN,
     IMAGENET_STD,
@@ -27,14 +27,16 @@ from .normalise import (
     standardise_s2,
 )
 from .swin_v2 import SwinV2, SwinV2Config
+from .swin_v2_msl import UnannotatedSwinV2
 from .vit import UPHead, ViT, ViTConfig
+from .vit_msl import UnannotatedViT
 
 CHUNK_TOKENS = 32_768  # fused at a time: bounds the memory of long series
 
 
 @dataclass(frozen=True)
 class SkySenseConfig:
-    """One size of SkySense."""
+    """One size of SkySense, or of some of its encoders."""
 
     key: str
     label: str
@@ -44,12 +46,29 @@ class SkySenseConfig:
     up: int  # UPHead: cells a side that one ViT token becomes
     fusion: FusionConfig
     fused_stages: tuple[int, ...]  # stages of the HR encoder that enter the fusion; the first one sets the grid
-    dates: str = "all"  # sensors that get date codes: "all" as in the paper, "s2" as in the released code
+    sensors: tuple[str, ...] = SENSOR_ORDER  # of one alone, there is its encoder and nothing else
+    semantic: tuple[SemanticConfig, ...] | None = None  # hr, s2, s1: encoders of SkySense++, run without a label map
+    dates: str = "all"  # what gets date codes: "all" as in the paper, "s2" as in the released code, "none"
     region_side: int = 64  # region_side x region_side equal-area regions
     prototypes: int = 100  # of each region; 0: no geo-context
     hr_mean: tuple[float, ...] = IMAGENET_MEAN
     hr_std: tuple[float, ...] = IMAGENET_STD
     halo: tuple[int, int, int] = (0, 0, 0)  # pixels of hr, s2, s1 that a tile needs around it
+
+    @property
+    def fuses(self) -> bool:
+        return len(self.sensors) > 1
+
+    @property
+    def strides(self) -> dict[str, int]:
+        """Pixels of each sensor per cell of its features."""
+        up = self.up if self.fuses else 1
+        found = {
+            "hr": self.hr.level_stride(self.fused_stages[0]),
+            "s2": self.s2.patch // up,
+            "s1": self.s1.patch // up,
+        }
+        return {sensor: found[sensor] for sensor in self.sensors}
 
 
 class LateralSum(nn.Module):
@@ -72,24 +91,43 @@ class LateralSum(nn.Module):
 class SkySense(Encoder):
     """The factorised encoder."""
 
+    # Those of the configuration's sensors; the others do not exist.
+    hr_encoder: SwinV2
+    s2_encoder: ViT
+    s1_encoder: ViT
+    s2_head: UPHead
+    s1_head: UPHead
+    dates: DateEncoding
+    fusion: FusionTransformer
+
     def __init__(self, config: SkySenseConfig) -> None:
         super().__init__()
-        width = config.fusion.width_in
         self.config = config
-        self.hr_encoder = SwinV2(config.hr)
-        self.s2_encoder = ViT(config.s2)
-        self.s1_encoder = ViT(config.s1)
+        semantic = dict(zip(SENSOR_ORDER, config.semantic or ()))
+        if "hr" in config.sensors:
+            self.hr_encoder = hr_encoder(config.hr, semantic.get("hr"))
+        if "s2" in config.sensors:
+            self.s2_encoder = series_encoder(config.s2, semantic.get("s2"))
+        if "s1" in config.sensors:
+            self.s1_encoder = series_encoder(config.s1, semantic.get("s1"))
+        self.hr_neck: LateralSum | None = None
+        self.geo_context: GeoContext | None = None
+        if len(config.sensors) > 1:
+            self._build_fusion(config)
+        self.info = describe(config, self)
+
+    def _build_fusion(self, config: SkySenseConfig) -> None:
+        width = config.fusion.width_in
         self.s2_head = UPHead(config.s2.width, width, config.up)
         self.s1_head = UPHead(config.s1.width, width, config.up)
         widths = tuple(config.hr.level_width(stage) for stage in config.fused_stages)
         # One stage of the right width enters as it is, as in the released code.
         self.hr_neck = None if widths == (width,) else LateralSum(widths, width)
-        self.dates = DateEncoding(width)
+        if config.dates != "none":
+            self.dates = DateEncoding(width)
         self.fusion = FusionTransformer(config.fusion)
-        self.geo_context = (
-            GeoContext(config.region_side, config.prototypes, config.fusion.width) if config.prototypes else None
-        )
-        self.info = describe(config, self)
+        if config.prototypes:
+            self.geo_context = GeoContext(config.region_side, config.prototypes, config.fusion.width)
 
     def forward(self, batch: SceneBatch) -> dict[str, FeatureMap]:
         maps: dict[str, Tensor] = {}
@@ -101,7 +139,11 @@ class SkySense(Encoder):
                 features[sensor], seen[sensor] = self._encode_hr(batch, maps)
             else:
                 features[sensor], seen[sensor] = self._encode_series(batch, sensor, grid, maps)
-        fused = self._fuse(batch, features, seen)
+        if self.config.fuses:
+            fused = self._fuse(batch, features, seen)
+        else:
+            (sensor,) = features
+            fused = mean_over_dates(features[sensor], seen[sensor])
         if self.geo_context is not None:
             fused = torch.cat([fused, self.geo_context(fused, batch.lonlat)], dim=1)  # F_RS
         maps["fused"] = fused
@@ -112,8 +154,15 @@ class SkySense(Encoder):
         }
 
     def last_blocks(self) -> list[nn.Module]:
-        modules: list[nn.Module] = [self.fusion, self.hr_encoder.stages[-1], self.s2_head, self.s1_head]
-        modules += [self.s2_encoder.blocks[-1], self.s1_encoder.blocks[-1]]
+        modules: list[nn.Module] = []
+        if "hr" in self.config.sensors:
+            modules.append(self.hr_encoder.stages[-1])
+        if "s2" in self.config.sensors:
+            modules.append(self.s2_encoder.blocks[-1])
+        if "s1" in self.config.sensors:
+            modules.append(self.s1_encoder.blocks[-1])
+        if self.config.fuses:
+            modules += [self.fusion, self.s2_head, self.s1_head]
         return modules if self.hr_neck is None else [*modules, self.hr_neck]
 
     # -- one sensor at a time ----------------------------------------------------------------------------------------
@@ -131,13 +180,15 @@ class SkySense(Encoder):
         if values is None:
             raise ValueError(f"The batch has no series of {sensor}.")
         if sensor == "s2":
-            x, encoder, head = standardise_s2(values, batch.s2_bands, batch.s2_valid), self.s2_encoder, self.s2_head
+            x, encoder = standardise_s2(values, batch.s2_bands, batch.s2_valid), self.s2_encoder
         else:
-            x, encoder, head = standardise_s1(values, batch.s1_bands, batch.s1_valid), self.s1_encoder, self.s1_head
+            x, encoder = standardise_s1(values, batch.s1_bands, batch.s1_valid), self.s1_encoder
         dates = x.shape[1]
         bands = getattr(batch, f"{sensor}_bands")
         bands = None if bands is None else bands.repeat_interleave(dates, dim=0)
-        y = head(encoder(x.flatten(0, 1), bands))  # (B * T, D, h', w')
+        y = encoder(x.flatten(0, 1), bands)
+        if self.config.fuses:
+            y = (self.s2_head if sensor == "s2" else self.s1_head)(y)  # (B * T, D, h', w')
         stride = self.info.strides[sensor]
         y = y[..., : -(-x.shape[-2] // stride), : -(-x.shape[-1] // stride)]
         return y.reshape(-1, dates, *y.shape[1:])
@@ -226,6 +277,14 @@ class SkySense(Encoder):
         return fused.reshape(samples, rows, columns, -1).permute(0, 3, 1, 2)
 
 
+def hr_encoder(config: SwinV2Config, semantic: SemanticConfig | None) -> SwinV2:
+    return SwinV2(config) if semantic is None else UnannotatedSwinV2(config, semantic)
+
+
+def series_encoder(config: ViTConfig, semantic: SemanticConfig | None) -> ViT:
+    return ViT(config) if semantic is None else UnannotatedViT(config, semantic)
+
+
 def cells_seen(valid: Tensor | None, stride: int, like: Tensor) -> Tensor:
     """(B, H, W) -> (B, h, w): a cell counts as seen if any of its pixels is valid."""
     if valid is None:
@@ -259,17 +318,22 @@ def to_positions(tokens: Tensor) -> Tensor:
 # -- description -----------------------------------------------------------------------------------------------------
 def describe(config: SkySenseConfig, model: SkySense, digest: str = "untrained") -> EncoderInfo:
     """The card of one configuration; counts parameters and prototypes, not batch statistics."""
-    hr_stride = config.hr.level_stride(config.fused_stages[0])
-    s2_stride, s1_stride = config.s2.patch // config.up, config.s1.patch // config.up
-    width = config.fusion.width_in
-    levels = {}
-    for stage in config.hr.levels:
-        stride = config.hr.level_stride(stage)
-        levels[f"hr_{stride}"] = Level(config.hr.level_width(stage), stride, "hr", f"Swin V2 stage {stage + 1}")
-    levels["s2"] = Level(width, s2_stride, "s2", "Sentinel-2 features, mean over dates")
-    levels["s1"] = Level(width, s1_stride, "s1", "Sentinel-1 features, mean over dates")
-    fused = config.fusion.width * (2 if config.prototypes else 1)
-    levels["fused"] = Level(fused, hr_stride, "", "All sensors and dates, then the geo-context of the region")
+    strides, levels = config.strides, {}
+    if "hr" in config.sensors:
+        for stage in config.hr.levels:
+            stride = config.hr.level_stride(stage)
+            levels[f"hr_{stride}"] = Level(config.hr.level_width(stage), stride, "hr", f"Swin V2 stage {stage + 1}")
+    for sensor, vit, label in (("s2", config.s2, "Sentinel-2"), ("s1", config.s1, "Sentinel-1")):
+        if sensor in config.sensors:
+            width = config.fusion.width_in if config.fuses else vit.width
+            levels[sensor] = Level(width, strides[sensor], sensor, f"{label} features, mean over dates")
+    probe_levels = tuple(levels)
+    if config.fuses:
+        fused = config.fusion.width * (2 if config.prototypes else 1)
+        said = "All sensors and dates, then the geo-context of the region" if config.prototypes else "All sensors and dates"
+    else:
+        fused, said = list(levels.values())[-1].channels, "The features of the one sensor"
+    levels["fused"] = Level(fused, next(iter(strides.values())), "", said)
     bank = 0 if model.geo_context is None else model.geo_context.bank.numel()
     windows = [config.hr.stage_window(i) * config.hr.level_stride(i) for i in range(len(config.hr.depths))]
     multiple = {
@@ -277,107 +341,20 @@ def describe(config: SkySenseConfig, model: SkySense, digest: str = "untrained")
         "s2": config.s2.image if config.s2.framed else config.s2.patch,
         "s1": config.s1.image if config.s1.framed else config.s1.patch,
     }
+    halo = dict(zip(SENSOR_ORDER, config.halo))
     return EncoderInfo(
         key=config.key,
         label=config.label,
-        sensors=SENSOR_ORDER,
+        sensors=config.sensors,
         parameters=sum(parameter.numel() for parameter in model.parameters()) + bank,
         fused_channels=fused,
         levels=levels,
-        probe_levels=(*(name for name in levels if name.startswith("hr_")), "s2", "s1"),
-        strides={"hr": hr_stride, "s2": s2_stride, "s1": s1_stride},
-        tile_multiple=multiple,
-        halo=dict(zip(SENSOR_ORDER, config.halo)),
+        probe_levels=probe_levels,
+        strides=strides,
+        tile_multiple={sensor: multiple[sensor] for sensor in config.sensors},
+        halo={sensor: halo[sensor] for sensor in config.sensors},
         digest=digest,
     )
-
-
-# -- sizes -----------------------------------------------------------------------------------------------------------
-def nano() -> SkySense:
-    """The bundled size. A feature does not depend on its tile: window attention, framed ViTs, no absolute positions."""
-    return SkySense(
-        SkySenseConfig(
-            key="skysense-nano",
-            label="SkySense nano",
-            hr=SwinV2Config(
-                width=64,
-                depths=(2, 4),
-                heads=(4, 8),
-                channels=4,
-                levels=(0, 1),
-                stem="lite0",
-                output="affine",
-                residual_gain=0.0,
-            ),
-            s2=ViTConfig(
-                channels=10, width=192, depth=2, heads=4, image=16, patch=2, framed=True, stem="dynamic_world"
-            ),
-            s1=ViTConfig(channels=2, width=96, depth=3, heads=4, image=16, patch=2, framed=True),
-            up=2,
-            fusion=FusionConfig(width_in=128, width=128, depth=2, heads=4, mlp_ratio=2, skip=True),
-            fused_stages=(0, 1),
-            region_side=16,
-            prototypes=16,
-            hr_mean=(LITE0_PIXEL_MEAN,) * 3,
-            hr_std=(LITE0_PIXEL_STD,) * 3,
-            halo=(128, 32, 0),
-        )
-    )
-
-
-def tiny() -> SkySense:
-    """Swin-T, ViT-Ti, fusion of 4 layers."""
-    return SkySense(
-        SkySenseConfig(
-            key="skysense-tiny",
-            label="SkySense tiny",
-            hr=SwinV2Config(width=96, depths=(2, 2, 6, 2), heads=(3, 6, 12, 24)),
-            s2=ViTConfig(channels=10, width=192, depth=12, heads=3),
-            s1=ViTConfig(channels=2, width=192, depth=12, heads=3),
-            up=4,
-            fusion=FusionConfig(width_in=768, width=384, depth=4, heads=6),
-            fused_stages=(3,),
-            region_side=16,
-            prototypes=32,
-        )
-    )
-
-
-def base() -> SkySense:
-    """Swin-B, ViT-B, fusion of 12 layers."""
-    return SkySense(
-        SkySenseConfig(
-            key="skysense-base",
-            label="SkySense base",
-            hr=SwinV2Config(width=128, depths=(2, 2, 18, 2), heads=(4, 8, 16, 32)),
-            s2=ViTConfig(channels=10, width=768, depth=12, heads=12),
-            s1=ViTConfig(channels=2, width=768, depth=12, heads=12),
-            up=4,
-            fusion=FusionConfig(width_in=1024, width=768, depth=12, heads=12),
-            fused_stages=(3,),
-            region_side=32,
-            prototypes=64,
-        )
-    )
-
-
-def huge() -> SkySense:
-    """The paper's size: Swin-H, two ViT-L/4, fusion of 24 layers, 4096 regions of 100 prototypes."""
-    return SkySense(
-        SkySenseConfig(
-            key="skysense-huge",
-            label="SkySense huge",
-            hr=SwinV2Config(width=352, depths=(2, 2, 18, 2), heads=(8, 16, 32, 64), extra_norm_every=6),
-            s2=ViTConfig(channels=10, width=1024, depth=24, heads=16),
-            s1=ViTConfig(channels=2, width=1024, depth=24, heads=16),
-            up=4,
-            fusion=FusionConfig(width_in=2816, width=1024, depth=24, heads=16),
-            fused_stages=(3,),
-        )
-    )
-
-
-PRESETS = {"nano": nano, "tiny": tiny, "base": base, "huge": huge}
 
 
 def with_digest(model: SkySense, digest: str) -> SkySense:

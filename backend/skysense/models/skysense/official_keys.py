@@ -98,10 +98,19 @@ PLUS_PLUS_PARTS: Parts = {
     "backbone_s1.": ("s1_encoder.", VIT_MSL),
     "head_s2.": ("s2_head.", UP_HEAD),
     "head_s1.": ("s1_head.", UP_HEAD),
-    "fusion.": ("fusion.transformer.", FUSION),
-    "ctpe": ("fusion.dates.table", ()),
+    "fusion.": ("fusion.", FUSION),
+    "ctpe": ("dates.table", ()),
     "modality_vae.": ("completion.", COMPLETION),
     "head_rec_hr.": ("head.", UPER_HEAD),
+}
+MULTI_MODAL_PARTS: Parts = {
+    "backbone_gep.": ("hr_encoder.", SWIN_V2),
+    "backbone_s2.": ("s2_encoder.", VIT),
+    "backbone_s1.": ("s1_encoder.", VIT),
+    "head_s2.": ("s2_head.", UP_HEAD),
+    "head_s1.": ("s1_head.", UP_HEAD),
+    "fusion.": ("fusion.", FUSION),
+    "ctpe": ("dates.table", ()),
 }
 TEMPORAL_NECK_PARTS: Parts = {
     "multilevel_neck.": ("levels.", MULTI_LEVEL_NECK),

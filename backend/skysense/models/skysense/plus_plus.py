@@ -72,25 +72,6 @@ class PairOutput:
     fused: Tensor  # (B, D, h, w)
 
 
-class PairFusion(nn.Module):
-    """Date codes on Sentinel-2, then the fusion transformer over the sensors and dates of each position."""
-
-    def __init__(self, config: FusionConfig, *, dates: bool) -> None:
-        super().__init__()
-        self.dates = DateEncoding(config.width_in) if dates else None
-        self.transformer = FusionTransformer(config)
-
-    def forward(self, features: tuple[Tensor, ...], s2_days: Tensor | None = None) -> Tensor:
-        """[(B, T_i, D, h, w)] in the order of the sensors -> (B, D', h, w)."""
-        hr, s2, s1 = features
-        if self.dates is not None and s2_days is not None:
-            s2 = s2 + half_codes(self.dates(s2_days.flatten(1)).unflatten(1, s2_days.shape[1:]), s2.shape[-2])
-        tokens = torch.cat([hr, s2, s1], dim=1)  # (B, N, D, h, w)
-        batch, _, _, rows, columns = tokens.shape
-        fused = self.transformer(tokens.permute(0, 3, 4, 1, 2).flatten(0, 2))
-        return fused.reshape(batch, rows, columns, -1).permute(0, 3, 1, 2)
-
-
 class SkySensePlusPlus(nn.Module):
     """The released pipeline."""
 
@@ -104,7 +85,8 @@ class SkySensePlusPlus(nn.Module):
         self.s2_head = UPHead(config.s2.width, width, config.up)
         self.s1_head = UPHead(config.s1.width, width, config.up)
         self.completion = None if config.completion is None else ModalityCompletion(config.completion)
-        self.fusion = PairFusion(config.fusion, dates=config.dates)
+        self.dates = DateEncoding(width) if config.dates else None
+        self.fusion = FusionTransformer(config.fusion)
         self.head = UPerHead(config.head)
 
     def forward(self, pair: PromptedPair) -> PairOutput:
@@ -125,7 +107,7 @@ class SkySensePlusPlus(nn.Module):
                 torch.where(present[:, m, None, None, None, None], x, made[:, None])
                 for m, (x, made) in enumerate(zip(features, completed.features))
             )
-        fused = self.fusion(features, pair.s2_days)
+        fused = fuse_pair(self.fusion, self.dates, features, pair.s2_days)
         cells = self.head([self.first_level(pyramid[0]), *pyramid[1:], fused])
         logits = cells
         if self.config.upscale:
@@ -152,6 +134,20 @@ class SkySensePlusPlus(nn.Module):
         return head(y).unflatten(0, (-1, dates))
 
 
+def fuse_pair(
+    fusion: FusionTransformer, dates: DateEncoding | None, features: tuple[Tensor, ...], s2_days: Tensor | None
+) -> Tensor:
+    """Date codes on Sentinel-2, then fusion at each position: [(B, T_i, D, h, w)] of hr, s2, s1 -> (B, D', h, w)."""
+    hr, s2, s1 = features
+    if dates is not None and s2_days is not None:
+        codes = dates(s2_days.flatten(1)).unflatten(1, s2_days.shape[1:])  # (B, 2, T, D)
+        s2 = s2 + half_codes(codes, s2.shape[-2])
+    tokens = torch.cat([hr, s2, s1], dim=1)  # (B, N, D, h, w)
+    batch, _, _, rows, columns = tokens.shape
+    fused = fusion(tokens.permute(0, 3, 4, 1, 2).flatten(0, 2))
+    return fused.reshape(batch, rows, columns, -1).permute(0, 3, 1, 2)
+
+
 def hidden_tokens(hidden: Tensor) -> Tensor:
     """Mask of the HR tokens: (B, h, w) -> (B, 32 h, 32 w)."""
     return hidden.repeat_interleave(HR_PIXELS, dim=1).repeat_interleave(HR_PIXELS, dim=2)
@@ -176,21 +172,3 @@ def half_codes(codes: Tensor, rows: int) -> Tensor:
     above = upper[..., None].expand(*upper.shape, rows // 2)
     below = lower[..., None].expand(*lower.shape, rows - rows // 2)
     return torch.cat([above, below], dim=-1)[..., None]
-
-
-def huge_plus_plus() -> SkySensePlusPlus:
-    """The released size: 1,809,455,265 parameters."""
-    semantic = SemanticConfig(merge_after=4)
-    return SkySensePlusPlus(
-        PlusPlusConfig(
-            hr=SwinV2Config(width=352, depths=(2, 2, 18, 2), heads=(8, 16, 32, 64), extra_norm_every=6),
-            s2=ViTConfig(channels=10, width=1024, depth=24, heads=16, image=16),
-            s1=ViTConfig(channels=2, width=1024, depth=24, heads=16, image=16),
-            hr_semantic=SemanticConfig(merge_after=2, attention=(256, 512, 1024)),
-            s2_semantic=semantic,
-            s1_semantic=semantic,
-            up=4,
-            fusion=FusionConfig(width_in=2816, width=1024, depth=24, heads=16),
-            head=UPerHeadConfig(widths=(704, 704, 1408, 2816, 1024), classes=65),
-        )
-    )

@@ -80,3 +80,20 @@ class SwinV2MSL(SwinV2):
         if self.attention_norm is not None and stage == len(self.attentions) - 1:
             x = self.attention_norm(x)
         return x
+
+
+class UnannotatedSwinV2(SwinV2MSL):
+    """The same encoder on an image alone: its whole label map is hidden, and the image's half of each map is kept."""
+
+    def forward(self, x: Tensor) -> list[Tensor]:  # type: ignore[override]
+        """(B, channels, H, W), normalised -> one map (B, C_i, ceil(H / stride_i), ceil(W / stride_i)) per level."""
+        return [self.outputs[str(stage)](tokens).permute(0, 3, 1, 2) for stage, tokens in self.stream(x)]
+
+    def stream(self, x: Tensor) -> list[tuple[int, Tensor]]:
+        image = self.stem(x)
+        hidden = self.annotation.mask_token[None].expand_as(image)
+        pair = side_by_side(image, hidden) if self.semantic.merge_after else (image + hidden) / 2
+        return [(stage, self._image_half(stage, y)) for stage, y in self.through_stages(self.add_positions(pair))]
+
+    def _image_half(self, stage: int, x: Tensor) -> Tensor:
+        return x.chunk(2, dim=2)[0] if stage < self.semantic.merge_after - 1 else x

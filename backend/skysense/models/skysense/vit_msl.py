@@ -40,7 +40,10 @@ class ViTMSL(ViT):
 
     def maps(self, x: Tensor, labels: Tensor, hidden: Tensor | None = None) -> list[Tensor]:
         """Each block's map; those before the halves are averaged have twice the width."""
-        tokens = self.join(x, labels, hidden)  # (B, h, w or 2 w, C)
+        return self.through_blocks(self.join(x, labels, hidden))
+
+    def through_blocks(self, tokens: Tensor) -> list[Tensor]:
+        """(B, h, w or 2 w, C) -> each block's map (B, C, h, w or 2 w)."""
         found = []
         for index, block in enumerate(self.blocks):
             tokens = self.after_block(index, block(tokens.flatten(1, 2)).view_as(tokens))
@@ -49,9 +52,12 @@ class ViTMSL(ViT):
 
     def join(self, x: Tensor, labels: Tensor, hidden: Tensor | None) -> Tensor:
         """Image and annotation with their positions; the table is resized to the pair as if it were one image."""
-        image, annotation = self.patches(x), self.annotation(labels, hidden)
-        joined = side_by_side(image, annotation) if self.semantic.merge_after else (image + annotation) / 2
-        return joined + self.position_table((joined.shape[1], joined.shape[2])).view(1, *joined.shape[1:])
+        return self.joined(self.patches(x), self.annotation(labels, hidden))
+
+    def joined(self, image: Tensor, annotation: Tensor) -> Tensor:
+        """Two maps (B, h, w, C) -> (B, h, w or 2 w, C)."""
+        pair = side_by_side(image, annotation) if self.semantic.merge_after else (image + annotation) / 2
+        return pair + self.position_table((pair.shape[1], pair.shape[2])).view(1, *pair.shape[1:])
 
     def after_block(self, index: int, x: Tensor) -> Tensor:
         if index == self.semantic.merge_after - 1:
@@ -64,3 +70,17 @@ class ViTMSL(ViT):
         if self.final_norm is not None and index == len(self.blocks) - 1:
             x = self.final_norm(x)
         return x
+
+
+class UnannotatedViT(ViTMSL):
+    """The same encoder on an image alone: its whole label map is hidden."""
+
+    def forward(self, x: Tensor, bands: Tensor | None = None) -> Tensor:  # type: ignore[override]
+        """As `ViT.forward`, `framed` included."""
+        return ViT.forward(self, x, bands)
+
+    def layers(self, x: Tensor, stem: Tensor | None = None, codes: Tensor | None = None) -> list[Tensor]:
+        image = self.patches(x)
+        hidden = self.annotation.mask_token[None].expand_as(image)
+        maps = self.through_blocks(self.joined(image, hidden))
+        return [y.flatten(2).transpose(1, 2) for y in maps]

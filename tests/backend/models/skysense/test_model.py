@@ -10,7 +10,8 @@ import torch
 
 from skysense.models.interface import SENSOR_ORDER, FeatureMap, SceneBatch
 from skysense.models.skysense.dynamic_world_stem import DynamicWorldStem
-from skysense.models.skysense.model import PRESETS, SkySense, nano
+from skysense.models.skysense.model import SkySense
+from skysense.models.skysense.presets import PRESETS, nano
 
 OFFICIAL_HUGE = {
     "hr_encoder": 655_079_632,

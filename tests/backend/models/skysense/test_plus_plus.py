@@ -12,7 +12,8 @@ from skysense.models.skysense.colour_labels import colours_to_labels, labels_to_
 from skysense.models.skysense.completion import CompletionConfig
 from skysense.models.skysense.fusion import FusionConfig
 from skysense.models.skysense.one_shot import read_query
-from skysense.models.skysense.plus_plus import PlusPlusConfig, PromptedPair, SkySensePlusPlus, huge_plus_plus
+from skysense.models.skysense.plus_plus import PlusPlusConfig, PromptedPair, SkySensePlusPlus
+from skysense.models.skysense.presets import huge_plus_plus
 from skysense.models.skysense.swin_v2 import SwinV2Config
 from skysense.models.skysense.uper_head import UPerHeadConfig
 from skysense.models.skysense.vit import ViTConfig
@@ -93,7 +94,7 @@ def test_hidden_labels_change_nothing(model: SkySensePlusPlus) -> None:
 
 @torch.no_grad()
 def test_any_number_of_dates_with_codes_of_their_days(model: SkySensePlusPlus) -> None:
-    model.fusion.dates.table.normal_(generator=torch.Generator().manual_seed(3))
+    model.dates.table.normal_(generator=torch.Generator().manual_seed(3))
     batch = pair(dates=3)
     assert run(model, batch).shape == (2, 7, 256, 128)
 
