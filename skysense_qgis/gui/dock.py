@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from qgis.core import Qgis, QgsMessageLog
 from qgis.gui import QgsDockWidget, QgsMapCanvas, QgsMessageBar
 from qgis.PyQt.QtCore import Qt
@@ -18,15 +20,24 @@ from qgis.PyQt.QtWidgets import (
 )
 
 from ..client.client import Engine, JobHandle
+from ..layers.sources import LayerError
 from ..protocol.messages import Failure
-from ..protocol.requests import ListModels, ModelCard, ModelList, ModelTrained, TrainSegmentation
+from ..protocol.requests import (
+    ConvertModel,
+    ListModels,
+    ModelCard,
+    ModelConverted,
+    ModelList,
+    ModelTrained,
+    TrainSegmentation,
+)
 from ..settings import Settings
 from .diagnostics import DiagnosticsDialog
 from .job_options import JobOptions
 from .job_runner import JobRunner
 from .jobs_bar import JobsBar
 from .models_dialog import ModelsDialog
-from .outputs import are_temporary
+from .outputs import are_temporary, free_name
 from .panels.apply import ApplyPanel
 from .panels.change import ChangePanel
 from .panels.features import FeaturesPanel
@@ -136,6 +147,8 @@ class SkySenseDock(QgsDockWidget):
             self.training = TrainingDialog(request, handle, self)
             self.training.finished.connect(self._forget_training)
             self.training.show()
+        elif isinstance(request, ConvertModel) and self.models is not None:
+            self.models.watch(handle)
 
     def _forget_training(self, _: int) -> None:
         self.training = None
@@ -146,6 +159,9 @@ class SkySenseDock(QgsDockWidget):
             if result.card.mean_iou is not None:
                 text += " " + self.tr("Mean IoU {:.2f} on held-out blocks.").format(result.card.mean_iou)
             self.say(text, Qgis.MessageLevel.Success)
+            self._list_models()
+        elif isinstance(result, ModelConverted):
+            self.say(self.tr("Added {}.").format(result.card.label), Qgis.MessageLevel.Success)
             self._list_models()
         elif are_temporary():
             self.say(
@@ -178,9 +194,18 @@ class SkySenseDock(QgsDockWidget):
         if self.models is None:
             self.models = ModelsDialog(self.cards, self)
             self.models.changed.connect(self._list_models)
+            self.models.added.connect(self._add_model)
             self.models.finished.connect(self._forget_models)
         self.models.show()
         self.models.raise_()
+
+    def _add_model(self, paths: list[str]) -> None:
+        try:
+            _, target = free_name(Path(paths[0]).stem)
+        except LayerError as error:
+            self.say(str(error), Qgis.MessageLevel.Warning)
+            return
+        self.runner.run(ConvertModel(tuple(paths), str(target)), None)
 
     def _forget_models(self, _: int) -> None:
         self.models = None

@@ -1,4 +1,4 @@
-"""All models with their cards: the encoders, and the user's own, which can be removed here."""
+"""All models with their cards: the encoders, and the user's own, which are added and removed here."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from qgis.PyQt.QtGui import QDesktopServices
 from qgis.PyQt.QtWidgets import (
     QDialog,
     QDialogButtonBox,
+    QFileDialog,
+    QLabel,
     QListWidget,
     QListWidgetItem,
     QMessageBox,
@@ -18,15 +20,19 @@ from qgis.PyQt.QtWidgets import (
     QWidget,
 )
 
-from ..protocol.requests import ModelCard
+from ..client.client import JobHandle
+from ..protocol.messages import Failure
+from ..protocol.requests import ModelCard, ModelConverted
 from ..settings import Settings
 from .card_view import CardView
+from .jobs_bar import JobsBar
 
 
 class ModelsDialog(QDialog):
-    """Shows what it is given; `changed` asks for a new list."""
+    """Shows what it is given; `changed` asks for a new list, `added` to take files up as a model."""
 
     changed = pyqtSignal()
+    added = pyqtSignal(list)  # paths of one model's files
 
     def __init__(self, cards: tuple[ModelCard, ...], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -44,6 +50,17 @@ class ModelsDialog(QDialog):
         split.setStretchFactor(1, 1)
         split.setSizes([240, 520])
         split.setChildrenCollapsible(False)
+        self.add_button = QPushButton(self.tr("Add model …"))
+        self.add_button.setToolTip(
+            self.tr("A released SkySense or SkySense++ checkpoint, all the files of one together, or a model of this plugin")
+        )
+        self.add_button.clicked.connect(self._choose)
+        self.files: QFileDialog | None = None
+        self.jobs = JobsBar()
+        self.refusal = QLabel()  # of the file that was to be added
+        self.refusal.setWordWrap(True)
+        self.refusal.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.refusal.hide()
         self.remove_button = QPushButton(self.tr("Remove …"))
         self.remove_button.clicked.connect(self._ask)
         self.folder_button = QPushButton(self.tr("Open folder"))
@@ -51,18 +68,23 @@ class ModelsDialog(QDialog):
         self.folder_button.clicked.connect(self._open_folder)
         self.question: QMessageBox | None = None
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.addButton(self.add_button, QDialogButtonBox.ButtonRole.ActionRole)
         buttons.addButton(self.remove_button, QDialogButtonBox.ButtonRole.ActionRole)
         buttons.addButton(self.folder_button, QDialogButtonBox.ButtonRole.ActionRole)
         buttons.rejected.connect(self.close)
         layout = QVBoxLayout(self)
         layout.addWidget(split, 1)
+        layout.addWidget(self.jobs)
+        layout.addWidget(self.refusal)
         layout.addWidget(buttons)
         self._cards: tuple[ModelCard, ...] = ()
+        self._wanted = ""
         self.set_models(cards)
 
     def set_models(self, cards: tuple[ModelCard, ...]) -> None:
-        """Show these; the one that was looked at stays in sight."""
-        chosen = self._current().key if self._current() else None
+        """Show these; the one that was added last, or that was looked at, stays in sight."""
+        chosen = self._wanted or (self._current().key if self._current() else None)
+        self._wanted = ""
         self._cards = cards
         self.list.blockSignals(True)
         self.list.clear()
@@ -85,12 +107,41 @@ class ModelsDialog(QDialog):
 
     def _show(self, _: int) -> None:
         card = self._current()
-        self.remove_button.setEnabled(card is not None and card.kind != "encoder")
+        self.remove_button.setEnabled(card is not None and card.key == card.path)
         if card is None:
             self.card.setPlainText(self.tr("There are no models."))
         else:
             self.card.show_card(card)
 
+    # -- adding ------------------------------------------------------------------------------------------------------
+    def watch(self, handle: JobHandle) -> None:
+        """Show how far the files are checked; their card once they are."""
+        self.refusal.hide()
+        self.add_button.setEnabled(False)
+        self.jobs.watch(handle)
+        handle.done.connect(self._added)
+        handle.failed.connect(self._refused)
+        handle.finished.connect(lambda: self.add_button.setEnabled(True))
+
+    def _choose(self) -> None:
+        self.files = QFileDialog(self, self.tr("Add model"))
+        self.files.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        self.files.setNameFilters(
+            [self.tr("Checkpoints") + " (*.pth *.pt *.ckpt *.bin *.safetensors)", self.tr("All files") + " (*)"]
+        )
+        self.files.filesSelected.connect(lambda paths: self.added.emit(list(paths)))
+        self.files.open()
+
+    def _added(self, result: ModelConverted) -> None:
+        self._wanted = result.card.key
+        self.changed.emit()
+
+    def _refused(self, failure: Failure) -> None:
+        if failure.code != "cancelled":
+            self.refusal.setText(f"{failure.sentence} {failure.remedy}")
+            self.refusal.show()
+
+    # -- removing ----------------------------------------------------------------------------------------------------
     def _ask(self) -> None:
         card = self._current()
         if card is None:

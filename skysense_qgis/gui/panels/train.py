@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-from pathlib import Path
-
 from qgis.core import Qgis, QgsApplication, QgsProcessingUtils, QgsProject
 from qgis.gui import QgsFieldComboBox, QgsMapLayerComboBox
 from qgis.PyQt.QtWidgets import QComboBox, QLineEdit, QSpinBox
@@ -12,7 +9,7 @@ from qgis.PyQt.QtWidgets import QComboBox, QLineEdit, QSpinBox
 from ...layers.sources import LayerError
 from ...layers.vector_input import SavingTask, VectorInput, take
 from ...protocol.requests import TrainSegmentation
-from ...settings import Settings
+from ..outputs import free_name
 from .job_panel import JobPanel
 
 
@@ -50,7 +47,7 @@ class TrainPanel(JobPanel):
             raise LayerError("Choose a polygon layer and the field that holds the classes.")
         self._taken = take(layer)
         path, layer_name = self._taken.same or (QgsProcessingUtils.generateTempFilename("labels.gpkg"), None)
-        name, model = free_name(Path(Settings.load().models), self.name.text().strip() or self.tr("My classes"))
+        name, model = free_name(self.name.text().strip() or self.tr("My classes"))
         request = TrainSegmentation(
             scene=self.whole_scene(),
             labels_path=path,
@@ -84,21 +81,3 @@ class TrainPanel(JobPanel):
     def _not_saved(self, reason: str) -> None:
         self.refresh()
         self.message.emit(reason, Qgis.MessageLevel.Warning)
-
-
-def free_name(folder: Path, name: str) -> tuple[str, Path]:
-    """The name, numbered where a model of that name exists, and the file for it.
-
-    Raises:
-        LayerError: there is no folder for models.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise LayerError(f"The folder for models, {folder}, cannot be made: {error}. Choose another in the settings.") from None
-    for number in itertools.count(1):
-        numbered = name if number == 1 else f"{name} {number}"
-        path = folder / ("".join(c if c.isalnum() or c in "-_" else "_" for c in numbered) + ".safetensors")
-        if not path.exists():
-            return numbered, path
-    raise AssertionError

@@ -52,6 +52,7 @@ TINY = SkySenseConfig(
     fused_stages=(3,),
     region_side=16,
     prototypes=32,
+    halo=(256, 64, 64),
 )
 
 BASE = SkySenseConfig(
@@ -65,6 +66,7 @@ BASE = SkySenseConfig(
     fused_stages=(3,),
     region_side=32,
     prototypes=64,
+    halo=(256, 64, 64),
 )
 
 HUGE = SkySenseConfig(
@@ -76,6 +78,7 @@ HUGE = SkySenseConfig(
     up=4,
     fusion=FusionConfig(width_in=2816, width=1024, depth=24, heads=16),
     fused_stages=(3,),
+    halo=(256, 64, 64),
 )
 
 _SEMANTIC = SemanticConfig(merge_after=4)

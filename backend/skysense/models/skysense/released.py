@@ -45,6 +45,8 @@ MAY_BE_MISSING = re.compile(r"^hr_encoder\.outputs\.[012]\.(weight|bias)$|^s[21]
 # Of masked pretraining, which the encoders of the first release no longer use; counters and tables computed anew.
 NOT_USED = re.compile(r"^hr_encoder\.mask_token$|num_batches_tracked$|relative_(coords_table|position_index)$")
 
+HR_HALO_PX = 256  # one window of the coarsest stage
+
 
 @dataclass(frozen=True)
 class Released:
@@ -143,7 +145,9 @@ def _alone(part: str, v1: SkySenseConfig, plus_plus: PlusPlusConfig) -> SkySense
 
 def _framed(config: SkySenseConfig) -> SkySenseConfig:
     """Sentinel images in frames of the size that the encoders were trained on: a feature does not depend on its tile."""
-    return replace(config, s2=replace(config.s2, framed=True), s1=replace(config.s1, framed=True))
+    return replace(
+        config, s2=replace(config.s2, framed=True), s1=replace(config.s1, framed=True), halo=(HR_HALO_PX, 0, 0)
+    )
 
 
 def _trunk(v1: SkySenseConfig, plus_plus: PlusPlusConfig) -> SkySenseConfig:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import json
 import os
 import pickle
 import re
-import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
@@ -24,22 +24,22 @@ from skysense.models.interface import SceneBatch
 from skysense.models.skysense.presets import HUGE, HUGE_PLUS_PLUS
 from skysense.models.skysense.released import Released, assemble, part_of, read_released
 
-_spec = importlib.util.spec_from_file_location("released_files", Path(__file__).with_name("released_files.py"))
-files = importlib.util.module_from_spec(_spec)
-sys.modules["released_files"] = files
-_spec.loader.exec_module(files)
-
 KEYS = Path(__file__).parents[5] / "shared/fixtures/skysense"
 
 
-def read(*paths: Path) -> Released:
-    return read_released(paths, files.V1, files.PLUS_PLUS)
+@pytest.fixture
+def read(files: ModuleType) -> Callable[..., Released]:
+    return lambda *paths: read_released(paths, files.V1, files.PLUS_PLUS)
 
 
-def convert(tmp_path: Path, *paths: Path, **options: object) -> Path:
-    out = tmp_path / "out.safetensors"
-    write_added(read(*paths), paths, out, **options)
-    return out
+@pytest.fixture
+def convert(read: Callable[..., Released], tmp_path: Path) -> Callable[..., Path]:
+    def run(*paths: Path) -> Path:
+        out = tmp_path / "out.safetensors"
+        write_added(read(*paths), paths, out)
+        return out
+
+    return run
 
 
 def scene(*sensors: str) -> SceneBatch:
@@ -60,10 +60,10 @@ def same(model: torch.nn.Module, other: torch.nn.Module, batch: SceneBatch, name
         assert torch.allclose(found[name].values, expected[name].values, atol=1e-5), name
 
 
-def test_the_six_files_make_the_model(tmp_path: Path) -> None:
+def test_the_six_files_make_the_model(tmp_path: Path, files: ModuleType, convert: Callable[..., Path]) -> None:
     model = files.v1_model()
     paths = [files.write(tmp_path / name, state) for name, state in files.v1_parts(model).items()]
-    path = convert(tmp_path, *paths)
+    path = convert(*paths)
     same(load_encoder(str(path)), model, scene("hr", "s2", "s1"), ("fused", "hr_32", "s2", "s1"))
     added = read_added(path)
     assert added.config.dates == "s2" and added.config.sensors == ("hr", "s2", "s1")
@@ -71,17 +71,17 @@ def test_the_six_files_make_the_model(tmp_path: Path) -> None:
     assert any("start neutral" in note for note in added.notes)  # norms of the finer levels are not released
 
 
-def test_the_whole_file_makes_the_model(tmp_path: Path) -> None:
+def test_the_whole_file_makes_the_model(tmp_path: Path, files: ModuleType, convert: Callable[..., Path]) -> None:
     model = files.v1_model()
-    path = convert(tmp_path, files.write(tmp_path / "all.pth", files.v1_whole(model), wrapped=True))
+    path = convert(files.write(tmp_path / "all.pth", files.v1_whole(model), wrapped=True))
     same(load_encoder(str(path)), model, scene("hr", "s2", "s1"), ("fused", "hr_4", "hr_32"))
 
 
 @pytest.mark.parametrize("sensor", ["hr", "s2", "s1"])
-def test_each_encoder_works_alone(tmp_path: Path, sensor: str) -> None:
+def test_each_encoder_works_alone(tmp_path: Path, sensor: str, files: ModuleType, convert: Callable[..., Path]) -> None:
     model = files.v1_model()
     state = files.v1_parts(model)[f"skysense_model_backbone_{sensor}.pth"]
-    path = convert(tmp_path, files.write(tmp_path / "one.pth", state))
+    path = convert(files.write(tmp_path / "one.pth", state))
     encoder = load_encoder(str(path))
     assert encoder.info.sensors == entry(str(path)).sensors == (sensor,)
     with torch.no_grad():
@@ -93,9 +93,9 @@ def test_each_encoder_works_alone(tmp_path: Path, sensor: str) -> None:
         assert feature.values.shape[1] == encoder.info.levels[name].channels
 
 
-def test_skysense_plus_plus_answers_by_example_and_encodes(tmp_path: Path) -> None:
+def test_skysense_plus_plus_answers_by_example_and_encodes(tmp_path: Path, files: ModuleType, convert: Callable[..., Path]) -> None:
     model = files.plus_plus_model()
-    path = convert(tmp_path, files.write(tmp_path / "release.ckpt", files.plus_plus_whole(model), wrapped=True))
+    path = convert(files.write(tmp_path / "release.ckpt", files.plus_plus_whole(model), wrapped=True))
     whole = load_plus_plus(path)
     for name, tensor in model.state_dict().items():
         if not name.endswith("num_batches_tracked"):
@@ -112,20 +112,20 @@ def test_skysense_plus_plus_answers_by_example_and_encodes(tmp_path: Path) -> No
                 assert found["hr_4"].values.shape[-2:] == (64, 64)
 
 
-def test_parts_of_skysense_plus_plus(tmp_path: Path) -> None:
+def test_parts_of_skysense_plus_plus(tmp_path: Path, files: ModuleType, convert: Callable[..., Path]) -> None:
     whole = files.plus_plus_whole(files.plus_plus_model(), stored=False)
     for part in ("hr", "s2", "s1"):
         state = {key.removeprefix(f"backbone_{part}."): x for key, x in whole.items() if key.startswith(f"backbone_{part}.")}
-        path = convert(tmp_path, files.write(tmp_path / f"skysensepp_release_{part}.pth", state))
+        path = convert(files.write(tmp_path / f"skysensepp_release_{part}.pth", state))
         assert load_encoder(str(path)).info.sensors == (part,)
         with pytest.raises(ModelError, match="no whole SkySense\\+\\+"):
             load_plus_plus(path)
 
 
-def test_half_precision_file_loads_as_float(tmp_path: Path) -> None:
+def test_half_precision_file_loads_as_float(tmp_path: Path, files: ModuleType, read: Callable[..., Released], convert: Callable[..., Path]) -> None:
     model = files.v1_model()
     source = files.write(tmp_path / "all.pth", files.v1_whole(model))
-    full, half = convert(tmp_path, source), tmp_path / "half.safetensors"
+    full, half = convert(source), tmp_path / "half.safetensors"
     size = full.stat().st_size
     write_added(read(source), [source], half, torch.bfloat16)
     assert half.stat().st_size < 0.55 * size
@@ -133,7 +133,7 @@ def test_half_precision_file_loads_as_float(tmp_path: Path) -> None:
     assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
 
 
-def test_safetensors_of_released_names_are_read_too(tmp_path: Path) -> None:
+def test_safetensors_of_released_names_are_read_too(tmp_path: Path, files: ModuleType, read: Callable[..., Released]) -> None:
     state = files.v1_parts(files.v1_model())["skysense_model_backbone_s1.pth"]
     save_file({key: x.contiguous() for key, x in state.items()}, tmp_path / "s1.safetensors")
     assert read(tmp_path / "s1.safetensors").config.sensors == ("s1",)
@@ -190,7 +190,7 @@ class Canary:
         return os.mkdir, (str(self.path),)
 
 
-def test_a_malicious_pickle_never_runs(tmp_path: Path) -> None:
+def test_a_malicious_pickle_never_runs(tmp_path: Path, read: Callable[..., Released]) -> None:
     path, canary = tmp_path / "bad.pth", tmp_path / "canary"
     torch.save({"patch_embed.projection.weight": Canary(canary)}, path)
     with pytest.raises(ModelError, match="holds more than tensors"):
@@ -202,30 +202,35 @@ def test_a_malicious_pickle_never_runs(tmp_path: Path) -> None:
     assert not canary.exists()
 
 
-def s1_state() -> dict[str, Tensor]:
-    return dict(files.v1_parts(files.v1_model())["skysense_model_backbone_s1.pth"])
+@pytest.fixture
+def s1_state(files: ModuleType) -> dict[str, Tensor]:
+    return files.v1_parts(files.v1_model())["skysense_model_backbone_s1.pth"]
 
 
-def refused(tmp_path: Path, state: dict, message: str) -> None:
-    with pytest.raises(ModelError, match=message):
-        convert(tmp_path, files.write(tmp_path / "x.pth", state))
+@pytest.fixture
+def refused(tmp_path: Path, files: ModuleType, convert: Callable[..., Path]) -> Callable[[dict, str], None]:
+    def run(state: dict, message: str) -> None:
+        with pytest.raises(ModelError, match=message):
+            convert(files.write(tmp_path / "x.pth", state))
+
+    return run
 
 
-def test_wrong_keys_and_shapes_are_named(tmp_path: Path) -> None:
-    state = s1_state()
-    refused(tmp_path, state | {"layers.0.extra": torch.zeros(1)}, "1 tensors unknown.*blocks.0.extra")
-    refused(tmp_path, {key: x for key, x in state.items() if key != "layers.1.ln1.bias"}, "1 tensors missing.*blocks.1.norm1.bias")
-    refused(tmp_path, state | {"layers.0.ln1.bias": torch.zeros(7)}, r"blocks.0.norm1.bias has the shape \(7,\), .* \(16,\)")
-    refused(tmp_path, state | {"layers.0.ln1.bias": torch.zeros(16, dtype=torch.int64)}, "expected floating-point")
-    refused(tmp_path, state | {"layers.0.ln1.bias": torch.full((16,), torch.nan)}, "not finite")
-    refused(tmp_path, state | {"layers.0.ln1.bias": "text"}, "no tensors: layers.0.ln1.bias")
+def test_wrong_keys_and_shapes_are_named(s1_state: dict[str, Tensor], refused: Callable[[dict, str], None]) -> None:
+    state = s1_state
+    refused(state | {"layers.0.extra": torch.zeros(1)}, "1 tensors unknown.*blocks.0.extra")
+    refused({key: x for key, x in state.items() if key != "layers.1.ln1.bias"}, "1 tensors missing.*blocks.1.norm1.bias")
+    refused(state | {"layers.0.ln1.bias": torch.zeros(7)}, r"blocks.0.norm1.bias has the shape \(7,\), .* \(16,\)")
+    refused(state | {"layers.0.ln1.bias": torch.zeros(16, dtype=torch.int64)}, "expected floating-point")
+    refused(state | {"layers.0.ln1.bias": torch.full((16,), torch.nan)}, "not finite")
+    refused(state | {"layers.0.ln1.bias": "text"}, "no tensors: layers.0.ln1.bias")
     huge = torch.zeros(1).expand(10**6, 10**6)  # four bytes that claim four terabytes
-    refused(tmp_path, state | {"layers.0.ln1.bias": huge}, r"shape \(1000000, 1000000\)")
-    refused(tmp_path, {"something": torch.zeros(3)}, "no file of a SkySense release")
-    refused(tmp_path, {}, "no table of tensors")
+    refused(state | {"layers.0.ln1.bias": huge}, r"shape \(1000000, 1000000\)")
+    refused({"something": torch.zeros(3)}, "no file of a SkySense release")
+    refused({}, "no table of tensors")
 
 
-def test_parts_that_make_no_model_say_what_is_missing(tmp_path: Path) -> None:
+def test_parts_that_make_no_model_say_what_is_missing(tmp_path: Path, files: ModuleType, read: Callable[..., Released]) -> None:
     parts = files.v1_parts(files.v1_model())
     fusion = files.write(tmp_path / "fusion.pth", parts["skysense_model_fusion.pth"])
     with pytest.raises(ModelError, match="fusion alone make no model: head_s1, head_s2, hr, s1, s2 missing"):
@@ -236,8 +241,8 @@ def test_parts_that_make_no_model_say_what_is_missing(tmp_path: Path) -> None:
         read(files.write(tmp_path / "head.pth", parts["skysense_model_head_s1.pth"]))
 
 
-def test_packed_and_damaged_archives_are_refused(tmp_path: Path) -> None:
-    path = files.write(tmp_path / "x.pth", s1_state())
+def test_packed_and_damaged_archives_are_refused(tmp_path: Path, files: ModuleType, read: Callable[..., Released], s1_state: dict[str, Tensor]) -> None:
+    path = files.write(tmp_path / "x.pth", s1_state)
     packed = tmp_path / "packed.pth"
     with zipfile.ZipFile(path) as source, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as target:
         for name in source.namelist():
@@ -253,8 +258,10 @@ def test_packed_and_damaged_archives_are_refused(tmp_path: Path) -> None:
         read(tmp_path / "none.pth")
 
 
-def test_a_card_with_absurd_sizes_is_refused_before_anything_is_built(tmp_path: Path) -> None:
-    path = convert(tmp_path, files.write(tmp_path / "x.pth", s1_state()))
+def test_a_card_with_absurd_sizes_is_refused_before_anything_is_built(
+    tmp_path: Path, files: ModuleType, convert: Callable[..., Path], s1_state: dict[str, Tensor]
+) -> None:
+    path = convert(files.write(tmp_path / "x.pth", s1_state))
     raw = path.read_bytes()
     for old, new in ((b'\\"depth\\": 2', b'\\"depth\\": 2000000000'), (b'\\"window\\": 8', b'\\"window\\": 100000'), (b'\\"heads\\": 2', b'\\"heads\\": \\"a\\"')):
         length = int.from_bytes(raw[:8], "little")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 
+import pytest
 import torch
 from torch import Tensor
 
@@ -153,3 +156,9 @@ def plus_plus_whole(model: SkySensePlusPlus, *, stored: bool = True) -> dict[str
 def write(path: Path, state: dict[str, Tensor], *, wrapped: bool = False) -> Path:
     torch.save({"model": state, "epoch": 3} if wrapped else state, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def files() -> ModuleType:
+    """What stands above: configurations, models, and their states under released names."""
+    return sys.modules[__name__]

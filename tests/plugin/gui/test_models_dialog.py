@@ -1,0 +1,73 @@
+"""A model of the user's: added, looked at, used, removed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from qgis.PyQt.QtWidgets import QAbstractButton
+
+from skysense_qgis.settings import Settings
+
+RANDOM = Path(__file__).resolve().parents[2] / "data/models/random_hr.safetensors"
+
+
+@pytest.fixture
+def models(tmp_path):
+    before = Settings.load()
+    replace(before, models_folder=str(tmp_path / "models")).save()
+    yield tmp_path / "models"
+    before.save()
+
+
+@pytest.fixture
+def dialog(dock, wait, models):
+    wait(lambda: dock.cards)
+    dock.options.models_button.click()
+    yield dock.models
+    if dock.models is not None:
+        dock.models.close()
+
+
+def labels(dialog) -> list[str]:
+    return [dialog.list.item(row).text() for row in range(dialog.list.count())]
+
+
+def test_an_added_encoder_is_shown_with_its_licence_and_can_be_chosen(dock, dialog, wait, models):
+    dialog.add_button.click()
+    dialog.files.filesSelected.emit([str(RANDOM)])
+    wait(lambda: "Random encoder (encoder)" in labels(dialog))
+    assert (models / "random_hr.safetensors").is_file()
+    text = dialog.card.toPlainText()
+    assert "Random encoder" in text and "random weights" in text and "R, G, B" in text
+    assert dialog.add_button.isEnabled() and not dialog.refusal.isVisible()
+    assert dock.options.model.findText("Random encoder") >= 0
+
+    dialog.remove_button.click()
+    next(b for b in dialog.question.findChildren(QAbstractButton) if b.text() == "Remove").click()
+    wait(lambda: "Random encoder (encoder)" not in labels(dialog))
+    assert not list(models.iterdir()) and dock.options.model.findText("Random encoder") < 0
+
+
+def test_the_same_file_twice_gets_a_number(dialog, wait, models):
+    for count in (1, 2):
+        dialog.files = None
+        dialog.add_button.click()
+        dialog.files.filesSelected.emit([str(RANDOM)])
+        wait(lambda: labels(dialog).count("Random encoder (encoder)") == count and dialog.add_button.isEnabled())  # noqa: B023
+    assert sorted(path.name for path in models.iterdir()) == ["random_hr.safetensors", "random_hr_2.safetensors"]
+
+
+def test_a_file_that_is_no_model_says_why_and_leaves_nothing(dialog, wait, models, tmp_path):
+    bad = tmp_path / ("a long name of a file that is no model at all " * 3 + ".pth")
+    bad.write_bytes(b"no archive")
+    dialog.add_button.click()
+    dialog.files.filesSelected.emit([str(bad)])
+    wait(lambda: dialog.refusal.isVisible())
+    assert "neither a PyTorch archive nor a safetensors file" in dialog.refusal.text()
+    assert not list(models.iterdir()) and dialog.add_button.isEnabled()
+
+
+def test_bundled_encoders_cannot_be_removed(dialog):
+    assert dialog.list.currentRow() == 0 and not dialog.remove_button.isEnabled()
