@@ -131,7 +131,7 @@ def _add_tools(commands: Any) -> None:
 
     models = _job(commands, "models", _models, "the encoders and your own models")
     models.add_argument("--folder", default="", help="where your own models lie")
-    models.add_argument("--table", action="store_true", help="the encoders' parameters part by part")
+    models.add_argument("--table", action="store_true", help="the parameters of every preset, part by part")
     models.add_argument("--json", metavar="OUT", help="with --table: write it")
 
     doctor = _job(commands, "doctor", _doctor, "versions, devices, memory, models: for a report")
@@ -312,7 +312,10 @@ def _models(options: argparse.Namespace) -> int:
     if options.json and not options.table:
         raise RequestError("--json writes the table of parameters.", "Add --table, or leave --json out.")
     if options.table:
-        return _print_rows(lambda: importlib.import_module("skysense.models.parts").part_rows(), options.json)
+        parts = importlib.import_module("skysense.models.parts")
+        code = _print_rows(parts.part_rows, options.json)
+        print("\n".join(parts.beside_the_paper()))
+        return code
     for card in _call(r.ListModels(folder=options.folder)).models:
         state = card.digest[:19] if card.digest else "weights missing"
         print(f"{card.key:<24} {card.kind:<14} {card.parameters:>13,}  {'+'.join(card.sensors):<14} {state}")

@@ -28,7 +28,8 @@ def colours_to_labels(images: Tensor, vocabulary: Sequence[int], *, truncate: bo
     """Each colour becomes a label: black 0, the others the first labels of the vocabulary, in ascending order.
 
     Args:
-        images: (B, 3, H, W) colour images, normalised as photographs are; one list of labels serves all of them.
+        images: (B, 3, H, W) colour images, normalised as photographs are. One list of labels serves all of them, as
+            the released code has it for a batch; give one image for labels of its own.
         vocabulary: labels in the order in which they are given out.
         truncate: cut fractions off as the released code does, which turns a quarter of the values into the next lower
             one; else they are rounded.
