@@ -10,7 +10,7 @@ SHARED = {
         "For layers that QGIS draws, such as WMS and XYZ: the size of a pixel in units of the extent's or the points' CRS. "
         "Empty: as the finest file among the layers, where there is one."
     ),
-    "ENCODER": "Name of the foundation model. The panel lists those that are there.",
+    "ENCODER": "Name of the foundation model, or the file of one that was added. The panel lists those that are there.",
     "DEVICE": "auto takes a graphics card where there is one; cpu and cuda decide it.",
 }
 BY_SUFFIX = {

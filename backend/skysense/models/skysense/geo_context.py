@@ -8,6 +8,7 @@ region function. Ours: equal-area cells, side x side in longitude x sin(latitude
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 
@@ -43,6 +44,6 @@ class GeoContext(nn.Module):
         known = (region >= 0)[:, None, None]
         prototypes = self.bank[region.clamp(min=0)].to(fused.dtype)  # (B, N_p, D)
         query = fused.flatten(2).transpose(1, 2)  # (B, h * w, D)
-        attention = torch.softmax(query @ prototypes.transpose(1, 2) / fused.shape[1] ** 0.5, dim=-1)
-        context = torch.where(known, attention @ prototypes, 0)
+        attended = F.scaled_dot_product_attention(query, prototypes, prototypes)  # softmax(Q P^T / sqrt(D)) P
+        context = torch.where(known, attended, 0)
         return context.transpose(1, 2).reshape_as(fused)
