@@ -276,7 +276,7 @@ def rec_loss(fixture: Fixture) -> Outputs:
 def date(fixture: Fixture) -> Outputs:
     config, arrays = dict(fixture.kwargs["config"]), fixture.arrays()  # type: ignore[call-overload]
     fused = _cls_fusion_config(Options(config["necks"]))
-    fusion, dates = FusionTransformer(fused), DateEncoding(fused.width_in) if config["use_ctpe"] else None
+    fusion, dates = FusionTransformer(fused), _dates(config, fused.width_in)
     model = nn.ModuleDict({"fusion": fusion} if dates is None else {"fusion": fusion, "dates": dates})
     model.load_state_dict(official_keys.rename_parts(fixture.state(), official_keys.PLUS_PLUS_PARTS))
     model.eval()
@@ -292,6 +292,10 @@ def date(fixture: Fixture) -> Outputs:
     with recorded({}, inputs={"out_fusion_input": fusion}) as found:
         found["out_fused_map"] = fuse_pair(fusion, dates, features, days)
     return found
+
+
+def _dates(config: Mapping[str, Any], width: int) -> DateEncoding | None:
+    return DateEncoding(width, config["calendar_time"]) if config["use_ctpe"] else None
 
 
 def _cls_fusion_config(neck: Options) -> Any:
@@ -345,7 +349,7 @@ def plus_plus_config(config: Mapping[str, Any]) -> PlusPlusConfig:
         fusion=_cls_fusion_config(Options(config["necks"])),
         head=head,
         completion=_completion_config(Options(vae)) if config["use_modal_vae"] and vae else None,
-        dates=bool(config["use_ctpe"]),
+        dates=config["calendar_time"] if config["use_ctpe"] else 0,
         split_square_only=True,
         upscale=config.get("upsacle_results", True),  # (sic)
     )

@@ -41,13 +41,13 @@ class DateEncoding(nn.Module):
     31 December of a leap year, day 366, takes the code of day 365. Day 0 means unknown and takes none.
     """
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, days: int = DAYS) -> None:
         super().__init__()
-        self.table = nn.Parameter(torch.zeros(1, DAYS, width))
+        self.table = nn.Parameter(torch.zeros(1, days, width))
 
     def forward(self, days: Tensor) -> Tensor:
         """(B, T) days of the year, 1..366 or 0 -> (B, T, D)."""
-        codes = self.table[0, (days - 1).clamp(0, DAYS - 1)]
+        codes = self.table[0, (days - 1).clamp(0, self.table.shape[1] - 1)]
         return codes * (days > 0)[..., None].to(codes.dtype)
 
 

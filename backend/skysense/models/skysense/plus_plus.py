@@ -43,7 +43,7 @@ class PlusPlusConfig:
     fusion: FusionConfig
     head: UPerHeadConfig
     completion: CompletionConfig | None = CompletionConfig()  # None: absent sensors enter the fusion as they are
-    dates: bool = False  # date codes on Sentinel-2; no released model has them
+    dates: int = 0  # days with codes for Sentinel-2; no released model has them
     split_square_only: bool = False  # True as released: the doubled first level is split only where it is square
     upscale: bool = True  # logits of pixels; False: of the first level's cells
 
@@ -85,7 +85,7 @@ class SkySensePlusPlus(nn.Module):
         self.s2_head = UPHead(config.s2.width, width, config.up)
         self.s1_head = UPHead(config.s1.width, width, config.up)
         self.completion = None if config.completion is None else ModalityCompletion(config.completion)
-        self.dates = DateEncoding(width) if config.dates else None
+        self.dates = DateEncoding(width, config.dates) if config.dates else None
         self.fusion = FusionTransformer(config.fusion)
         self.head = UPerHead(config.head)
 

@@ -45,7 +45,7 @@ def small() -> SkySensePlusPlus:
             fusion=FusionConfig(width_in=32, width=16, depth=2, heads=4),
             head=UPerHeadConfig(widths=(8, 8, 16, 32, 16), classes=7, channels=8),
             completion=CompletionConfig(width=32, inner_width=8, code_width=6, codes=16),
-            dates=True,
+            dates=365,
         )
     )
 
