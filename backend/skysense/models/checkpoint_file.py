@@ -50,8 +50,10 @@ def _open_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         stored, _ = read_header(path, integers=True)
     except ModelError as error:
+        if path.suffix == ".safetensors":
+            raise
         raise ModelError(
-            f"{path.name} is neither a PyTorch archive nor a safetensors file that can be used: {error.sentence}",
+            f"{path.name} is neither a PyTorch archive nor a safetensors file.",
             "Files that PyTorch saved before version 1.6 have to be loaded and saved again by their owner.",
         ) from error
     try:
