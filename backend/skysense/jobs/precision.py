@@ -4,6 +4,9 @@ fp32 unless three things hold: a short probe finds the device's bf16 products mu
 away from its fp32 features, and nothing fails on the way. bf16 is autocast: weights, norms, residual sums and outputs
 stay fp32. Attention is `scaled_dot_product_attention` throughout, for which PyTorch picks its fused kernels.
 
+Blocks are not compiled: that takes a minute at the first batch of each process, to be won back only by very long jobs
+(`benchmarks/models.py --compile` measures both).
+
 Measured, never read off the processor's name: CPUs with AMX or AVX512-BF16 multiply bf16 several times faster than
 fp32, others several hundred times slower.
 """
@@ -21,7 +24,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skysense.jobs.compiled import compile_where_it_pays
 from skysense.jobs.example_batch import example_batch
 from skysense.jobs.speed import seconds_of
 from skysense.models.interface import Encoder, FeatureMap, SceneBatch
@@ -58,12 +60,11 @@ class Mode:
     """How an encoder runs."""
 
     precision: str  # "fp32" or "bf16"
-    compiled: bool
     reason: str
 
     def __str__(self) -> str:
         """For logs, cards and diagnostics."""
-        return f"{self.precision}{', compiled' if self.compiled else ''}: {self.reason}"
+        return f"{self.precision}: {self.reason}"
 
 
 _modes: WeakKeyDictionary[Encoder, Mode] = WeakKeyDictionary()
@@ -80,7 +81,7 @@ def use_default_mode(encoder: Encoder, device: torch.device) -> Mode:
 
 def mode_of(encoder: Encoder) -> Mode:
     """What `use_default_mode` chose; encoders that it never saw run in fp32."""
-    return _modes.get(encoder, Mode("fp32", False, "as loaded"))
+    return _modes.get(encoder, Mode("fp32", "as loaded"))
 
 
 @functools.cache  # once a process: about half a second
@@ -96,7 +97,7 @@ def agreement(truth: Mapping[str, FeatureMap], other: Mapping[str, FeatureMap]) 
 
 def _choose(encoder: Encoder, device: torch.device, rates: Rates) -> Mode:
     if rates.gain < LEAST_GAIN:
-        return Mode("fp32", False, f"bf16 products are {rates.gain:.2g} times as fast on this device")
+        return Mode("fp32", f"bf16 products are {rates.gain:.2g} times as fast on this device")
     batch = example_batch(encoder.info.sensors, GATE_PX, device)
     with torch.inference_mode():
         truth = encoder(batch)  # first: an encoder may keep tables of its first run, and these shall be exact
@@ -104,15 +105,12 @@ def _choose(encoder: Encoder, device: torch.device, rates: Rates) -> Mode:
             with torch.autocast(device.type, torch.bfloat16):
                 cosines = agreement(truth, encoder(batch))
         except RuntimeError as error:
-            return Mode("fp32", False, f"bf16 does not work: {str(error).splitlines()[0]}")
+            return Mode("fp32", f"bf16 does not work: {str(error).splitlines()[0]}")
     level = min(cosines, key=lambda name: cosines[name] if cosines[name] == cosines[name] else -1.0)
     if not cosines[level] >= LEAST_COSINE:
-        return Mode("fp32", False, f"bf16 changes {level}, cosine {cosines[level]:.4f} in one cell")
+        return Mode("fp32", f"bf16 changes {level}, cosine {cosines[level]:.4f} in one cell")
     _cast(encoder, device)
-    compiled = device.type == "cuda" and compile_where_it_pays(
-        encoder, device, lambda: min(agreement(truth, encoder(batch)).values()) >= LEAST_COSINE
-    )
-    return Mode("bf16", compiled, f"products {rates.gain:.1f} times as fast, lowest cosine {cosines[level]:.4f}")
+    return Mode("bf16", f"products {rates.gain:.1f} times as fast, lowest cosine {cosines[level]:.4f}")
 
 
 def _cast(encoder: Encoder, device: torch.device) -> None:

@@ -7,11 +7,10 @@ import time
 import pytest
 import torch
 
-from skysense.jobs import compiled, encoders, precision
-from skysense.jobs.encoders import encoder_on, stoppable
+from skysense.jobs import encoders, precision
+from skysense.jobs.encoders import encoder_on
 from skysense.jobs.example_batch import example_batch
 from skysense.jobs.precision import Rates, mode_of, probe, use_default_mode
-from skysense.jobs.report import SilentReport
 from skysense.models.catalog import load_encoder
 from skysense.models.skysense import model
 
@@ -88,7 +87,7 @@ def test_fast_bf16_is_taken_where_features_stay(monkeypatch, batch):
     truth = features(tiny, batch)
     mode = use_default_mode(tiny, CPU)
     fast = features(tiny, batch)
-    assert mode.precision == "bf16" and not mode.compiled and "4.0 times" in mode.reason
+    assert mode.precision == "bf16" and "4.0 times" in mode.reason
     assert all(values.dtype == torch.float32 for values in fast.values()) and not same(fast, truth)
     cosines = [torch.cosine_similarity(truth[name], fast[name], dim=1).min() for name in truth]
     assert min(cosines) >= precision.LEAST_COSINE
@@ -126,51 +125,3 @@ def test_the_bundled_encoder_runs_in_fp32_here(batch):
     assert mode_of(encoder).precision == "fp32"
     assert same(features(encoder, batch), features(load_encoder(), batch))
     encoders.drop()
-
-
-def test_compiled_blocks_give_the_same_and_keep_a_jobs_hooks_outside(nano, batch):
-    before = features(nano, batch)
-    names = [name for name, _ in nano.named_modules()]
-    assert compiled.compile_blocks(nano, backend="eager") == 13
-    assert [name for name, _ in nano.named_modules()] == names
-    asked = []
-
-    class Watching(SilentReport):
-        def cancelled(self):
-            asked.append(1)
-            return False
-
-    with stoppable(nano, Watching()):
-        after = features(nano, batch)
-    assert asked
-    for name, values in before.items():
-        torch.testing.assert_close(after[name], values)
-    compiled.as_they_were(nano)
-    assert same(features(nano, batch), before)
-
-
-def test_a_small_encoder_is_not_compiled(nano):
-    assert not compiled.compile_where_it_pays(nano, CPU, lambda: True)
-
-
-@pytest.mark.parametrize("good", [True, False])
-def test_compiled_code_stays_only_where_it_is_faster_and_the_same(monkeypatch, nano, good):
-    monkeypatch.setattr(compiled, "LEAST_PARAMETERS", 0)
-    monkeypatch.setattr(compiled, "TILE_PX", 128)
-    monkeypatch.setattr(compiled, "compile_blocks", lambda encoder: None)
-    undone = []
-    monkeypatch.setattr(compiled, "as_they_were", undone.append)
-    times = iter((2.0, 1.0))
-    monkeypatch.setattr(compiled, "_fastest", lambda run, device: next(times))
-    assert compiled.compile_where_it_pays(nano, CPU, lambda: good) is good
-    assert undone == ([] if good else [nano])
-
-
-def test_a_machine_without_a_compiler_goes_on_without(monkeypatch, nano):
-    def fails(encoder):
-        raise RuntimeError("no Triton")
-
-    monkeypatch.setattr(compiled, "LEAST_PARAMETERS", 0)
-    monkeypatch.setattr(compiled, "TILE_PX", 128)
-    monkeypatch.setattr(compiled, "compile_blocks", fails)
-    assert not compiled.compile_where_it_pays(nano, CPU, lambda: True)
