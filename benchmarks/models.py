@@ -11,10 +11,12 @@ would choose (`skysense.jobs.precision`):
 
 --full adds the preset huge (2 billion parameters); --hr-512 adds its HR encoder alone on the CPU and, where there is a
 GPU, the whole of it with 20 dates of Sentinel-2 and 10 of Sentinel-1; --compile adds torch.compile of every transformer
-block on top of the jobs' mode, and how long the first batch then takes. The bundled preset has its weights, the others
-random ones. Seconds are medians; where the jobs use fp32, one measurement fills both halves of the row. Memory is what the forward pass takes beside the weights. FLOPs count a
-multiplication and an addition as two; PyTorch's counter does not know the attention kernel of the CPU, so that they
-are counted with the plain one. The peak is the machine's fastest large matrix product in the same process and type.
+block on top of the jobs' mode, and how long the first batch then takes.
+
+The bundled preset has its weights, the others random ones. Seconds are medians; where the jobs use fp32, one
+measurement fills both halves of the row. Memory is what the forward pass takes beside the weights. FLOPs count a
+multiplication and an addition as two; PyTorch's counter does not know the attention kernel of the CPU, so that they are
+counted with the plain one. The peak is the fastest large matrix product of the same type, before and after the passes.
 """
 
 from __future__ import annotations
@@ -122,9 +124,11 @@ def measure(preset: str, kind: str, device: torch.device, mode: str) -> Row:
         before = start_memory(device)
         first = seconds_of(lambda: encoder(batch), device)
         memory = most_memory(device) - before
+        dtype = torch.bfloat16 if said.startswith("bf16") else torch.float32
+        peak = peak_flops(device, dtype)
         seconds = times(encoder, batch, device)
         flops = 0 if mode == "compiled" else flops_of(encoder, batch)
-        peak = peak_flops(device, torch.bfloat16 if said.startswith("bf16") else torch.float32)
+        peak = max(peak, peak_flops(device, dtype))
     weights = sum(tensor.numel() * tensor.element_size() for tensor in (*encoder.parameters(), *encoder.buffers()))
     median = statistics.median(seconds)
     return Row(device=device.type, preset=preset, input=kind, mode=said, threads=torch.get_num_threads(),
@@ -166,7 +170,7 @@ def attention_is_counted(device: torch.device) -> bool:
 def peak_flops(device: torch.device, dtype: torch.dtype) -> float:
     side = PEAK_SIDE[device.type]
     matrix = torch.ones(side, side, dtype=dtype, device=device)
-    return 2.0 * side**3 / min(seconds_of(lambda: matrix @ matrix, device) for _ in range(4))
+    return 2.0 * side**3 / min(seconds_of(lambda: matrix @ matrix, device) for _ in range(6))
 
 
 def start_memory(device: torch.device) -> int:
