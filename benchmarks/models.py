@@ -16,7 +16,7 @@ block on top of the jobs' mode, and how long the first batch then takes.
 The bundled preset has its weights, the others random ones. Seconds are medians; where the jobs use fp32, one
 measurement fills both halves of the row. Memory is what the forward pass takes beside the weights. FLOPs count a
 multiplication and an addition as two; PyTorch's counter does not know the attention kernel of the CPU, so that they are
-counted with the plain one. The peak is the fastest large matrix product of the same type, before and after the passes.
+counted with the plain one. The peak is the fastest large matrix product of the same type in the run.
 """
 
 from __future__ import annotations
@@ -75,7 +75,6 @@ class Row:
     seconds: float
     flops: int  # of one forward pass
     peak_flops: float  # a second
-    share_of_peak: float
     weights_mb: float
     memory_mb: float
     first_s: float  # of the first forward pass: kernels are chosen, blocks compiled
@@ -124,16 +123,14 @@ def measure(preset: str, kind: str, device: torch.device, mode: str) -> Row:
         before = start_memory(device)
         first = seconds_of(lambda: encoder(batch), device)
         memory = most_memory(device) - before
-        dtype = torch.bfloat16 if said.startswith("bf16") else torch.float32
-        peak = peak_flops(device, dtype)
         seconds = times(encoder, batch, device)
         flops = 0 if mode == "compiled" else flops_of(encoder, batch)
-        peak = max(peak, peak_flops(device, dtype))
+        peak = peak_flops(device, torch.bfloat16 if said.startswith("bf16") else torch.float32)
     weights = sum(tensor.numel() * tensor.element_size() for tensor in (*encoder.parameters(), *encoder.buffers()))
     median = statistics.median(seconds)
     return Row(device=device.type, preset=preset, input=kind, mode=said, threads=torch.get_num_threads(),
                runs=len(seconds), parameters=encoder.info.parameters, seconds=median, flops=flops, peak_flops=peak,
-               share_of_peak=flops / median / peak, weights_mb=weights / 2**20, memory_mb=memory / 2**20,
+               weights_mb=weights / 2**20, memory_mb=memory / 2**20,
                first_s=first)  # fmt: skip
 
 
@@ -208,12 +205,21 @@ def wanted(presets: list[str], devices: list[str], hr_512: bool) -> list[tuple[s
     return rows
 
 
-def line(plain: Row, chosen: Row) -> str:
+def peaks_of(rows: list[Row]) -> dict[tuple[str, str], float]:
+    """FLOP/s of the fastest product of the whole run, by device and type."""
+    peaks: dict[tuple[str, str], float] = {}
+    for row in rows:
+        peaks[row.device, row.mode[:4]] = max(peaks.get((row.device, row.mode[:4]), 0.0), row.peak_flops)
+    return peaks
+
+
+def line(plain: Row, chosen: Row, peaks: dict[tuple[str, str], float]) -> str:
     """A row of the table."""
     cells = [plain.device, plain.preset, plain.input, f"{plain.parameters / 1e6:.1f}", f"{plain.flops / 1e9:.1f}"]
     for row in (plain, chosen):
-        cells += [f"{row.seconds:.3f}", f"{100 * row.share_of_peak:.0f} %", f"{row.memory_mb:.0f}"]
-    cells.insert(8, chosen.mode.partition(":")[0])
+        share = row.flops / row.seconds / peaks[row.device, row.mode[:4]]
+        cells += [f"{row.seconds:.3f}", f"{100 * share:.0f} %", f"{row.memory_mb:.0f}"]
+    cells.insert(8, chosen.mode[:4])
     return f"| {' | '.join(cells)} |"
 
 
@@ -241,8 +247,8 @@ def main() -> int:
     presets = [preset for preset in options.presets.split(",") if preset] + (["huge"] if options.full else [])
     print(f"{options.threads} of {os.cpu_count()} CPU cores; PyTorch {torch.__version__}; the counter sees attention:",
           ", ".join(f"{device} {'yes' if attention_is_counted(torch.device(device)) else 'no'}" for device in devices))  # fmt: skip
-    print(HEADER, flush=True)
     rows: list[Row] = []
+    pairs: list[tuple[Row, Row]] = []
     for device, preset, kind in wanted(presets, devices, options.hr_512):
         chosen = in_a_process_of_its_own(preset, kind, device, "default", options.threads)
         plain = chosen  # where the jobs use fp32 there is one thing to measure
@@ -250,19 +256,18 @@ def main() -> int:
             plain = in_a_process_of_its_own(preset, kind, device, "fp32", options.threads)
             rows.append(plain)
         rows.append(chosen)
-        print(line(plain, chosen), flush=True)
+        pairs.append((plain, chosen))
+        print(f"  {device} {preset} {kind}: {plain.seconds:.3f} s, in the jobs' mode {chosen.seconds:.3f} s", flush=True)
         if options.compile:
             row = in_a_process_of_its_own(preset, kind, device, "compiled", options.threads)
             rows.append(row)
             print(f"  compiled: {row.seconds:.3f} s, the first time {row.first_s:.1f} s", flush=True)
+    peaks = peaks_of(rows)
+    print("\n".join([HEADER, *(line(plain, chosen, peaks) for plain, chosen in pairs)]))
     for device, preset in dict.fromkeys((row.device, row.preset) for row in rows):
         reasons = {row.mode for row in rows if (row.device, row.preset) == (device, preset)} - {"fp32"}
         print(f"{device} {preset}: {'; '.join(sorted(reasons))}")
-    for device in devices:
-        for kind in ("fp32", "bf16"):
-            peaks = [row.peak_flops / 1e9 for row in rows if row.device == device and row.mode.startswith(kind)]
-            if peaks:
-                print(f"{device} {kind} peak: {statistics.median(peaks):.0f} GFLOP/s ({min(peaks):.0f} to {max(peaks):.0f})")
+    print("; ".join(f"{device} {kind} peak {flops / 1e9:.0f} GFLOP/s" for (device, kind), flops in peaks.items()))
     if options.json:
         options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     return 0
