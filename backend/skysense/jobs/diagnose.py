@@ -9,9 +9,11 @@ import shutil
 from pathlib import Path
 
 import rasterio
+import torch
 
 from skysense import __version__
 from skysense.jobs.capabilities import capabilities
+from skysense.jobs.precision import probe
 from skysense.jobs.report import Report
 from skysense.models import catalog
 from skysense.models.weights import weights_digest
@@ -34,6 +36,8 @@ def run(request: Diagnose, report: Report) -> Diagnosis:
         state = "usable" if device.usable else f"not usable: {device.reason}"
         gigabytes = f"{device.free_bytes / 1e9:.1f} of {device.memory_bytes / 1e9:.1f} GB free"
         lines.append(f"device {device.key}: {device.label}, {gigabytes}, {state}")
+        if device.usable:
+            lines.append(f"products on {device.key}: {probe(torch.device(device.key))}")
     lines.append(f"disk: {shutil.disk_usage(Path.home()).free / 1e9:.1f} GB free")
     for key in catalog.ENCODERS:
         path = catalog.bundled_weights(key)

@@ -12,6 +12,7 @@ from torch import nn
 
 from skysense.errors import Cancelled, DeviceError
 from skysense.jobs.capabilities import default_device, usable_devices
+from skysense.jobs.precision import use_default_mode
 from skysense.jobs.report import Report
 from skysense.models.catalog import load_encoder
 from skysense.models.interface import Encoder
@@ -30,7 +31,9 @@ def encoder_on(key: str, device: torch.device, report: Report | None = None) -> 
     name = key, str(device)
     if name not in _loaded:
         _loaded.clear()  # one at a time: memory belongs to the images
-        _loaded[name] = load_encoder(key, device=device, progress=None if report is None else loading(report))
+        encoder = load_encoder(key, device=device, progress=None if report is None else loading(report))
+        use_default_mode(encoder, device)
+        _loaded[name] = encoder
     return _loaded[name]
 
 

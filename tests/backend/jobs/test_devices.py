@@ -68,6 +68,7 @@ def test_other_faults_stay_what_they_are(monkeypatch):
 def test_dropped_weights_are_loaded_again(monkeypatch):
     made = []
     monkeypatch.setattr(encoders, "load_encoder", lambda key, device, progress: made.append(key) or torch.nn.Identity())
+    monkeypatch.setattr(encoders, "use_default_mode", lambda encoder, device: None)
     encoders.drop()
     first = encoder_on("a", torch.device("cpu"))
     assert encoder_on("a", torch.device("cpu")) is first and len(made) == 1
