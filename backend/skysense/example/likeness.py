@@ -18,8 +18,9 @@ Legend: N cells, D features, C bands, h w cells, H W pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,12 +82,13 @@ class Likeness:
         return to_pixels(cells, stride, height, width) + np.tensordot(self.bands, smooth(centred, stride), 1)
 
 
-def fit(sample: CellSample, widths: Sequence[int]) -> Likeness:
+def fit(sample: CellSample, widths: Sequence[int], told: Callable[[float], None] = lambda share: None) -> Likeness:
     """What tells the examples of a sample from the rest.
 
     Args:
         sample: example cells, with any cover, and surroundings, with none.
         widths: channels of each level of the features.
+        told: hears the share done, at most, and stops it by what it raises.
 
     Raises:
         LabelError: no example cells, or nothing but examples.
@@ -108,7 +110,7 @@ def fit(sample: CellSample, widths: Sequence[int]) -> Likeness:
     ]
     described = np.concatenate(groups, axis=1)
     background = _background(described, examples, surroundings)
-    weights, offset = _logistic(described[examples], described[background])
+    weights, offset = _logistic(described[examples], described[background], told)
 
     # Back to channels as they are seen.
     by_level = [
@@ -171,7 +173,7 @@ def _background(described: Table, examples: Mask, surroundings: Mask) -> Mask:
     return np.asarray(surroundings & (alike <= np.quantile(alike[surroundings], BACKGROUND)))
 
 
-def _logistic(examples: Table, background: Table) -> tuple[NDArray[np.float64], float]:
+def _logistic(examples: Table, background: Table, told: Callable[[float], None]) -> tuple[NDArray[np.float64], float]:
     """Weights and offset of ridge logistic regression, both sides of equal weight."""
     rows = np.concatenate([examples, background])
     sign = np.concatenate([np.ones(len(examples)), -np.ones(len(background))])
@@ -185,5 +187,9 @@ def _logistic(examples: Table, background: Table) -> tuple[NDArray[np.float64], 
         value = share @ np.logaddexp(0, -margin) + RIDGE * weights @ weights
         return float(value), np.append(slope, pull.sum())
 
-    found = minimize(loss, np.zeros(rows.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": STEPS})
+    steps = count(1)
+    found = minimize(
+        loss, np.zeros(rows.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": STEPS},
+        callback=lambda _: told(next(steps) / STEPS),
+    )  # fmt: skip
     return found.x[:-1], float(found.x[-1])

@@ -65,7 +65,8 @@ def run(request: EstimateCost, report: Report) -> CostEstimate:
     if isinstance(job, EmbedScene | ApplyModel):
         return _tiles(job, _work(job, choose_device(job.device)), report)
     raise RequestError(
-        f"The cost of {type(job).__name__} cannot be estimated.", "Ask for EmbedScene, ApplyModel, SegmentByExample or DetectChange."
+        f"The cost of {type(job).__name__} cannot be estimated.",
+        "Ask for EmbedScene, ApplyModel, SegmentByExample or DetectChange.",
     )
 
 

@@ -16,7 +16,7 @@ from skysense.example.examples import Examples
 from skysense.example.likeness import CellSample, Likeness, fit
 from skysense.jobs.batches import SceneTiles, TileData
 from skysense.jobs.pipeline import read_ahead
-from skysense.jobs.report import Part, Report
+from skysense.jobs.report import Part, Report, telling
 from skysense.models.heads import on_finest_grid
 from skysense.models.interface import Encoder
 from skysense.scene.grid import Window
@@ -86,7 +86,9 @@ def score_by_prototype(scorer: TileScorer, tiling: Tiling, examples: Examples, l
     """
     chosen = _chosen(tiling, examples)
     work = len(chosen) + len(tiling)
-    likeness = fit(_sampled(scorer, chosen, examples, Part(report, 0.0, len(chosen) / work)), scorer.widths)
+    seen = 0.95 * len(chosen) / work
+    sample = _sampled(scorer, chosen, examples, Part(report, 0.0, seen))
+    likeness = fit(sample, scorer.widths, telling(Part(report, seen, len(chosen) / work), "Learning from the examples"))
     told = Part(report, len(chosen) / work, 1.0)
     with read_ahead(tiling, lambda tile: scorer.tiles.read(tile.outer)) as read:
         for done, (tile, data) in enumerate(read):
