@@ -93,5 +93,5 @@ def test_qgis_loads_it_and_lists_the_algorithms(package, tmp_path):
 
     qgis("plugins", "enable", "skysense_qgis")
     listed = qgis("list")
-    for name in ("embed", "segment_points", "detect_change", "train_segmentation", "apply_model"):
+    for name in ("embed", "segment_points", "segment_by_example", "detect_change", "train_segmentation", "apply_model"):
         assert f"skysense:{name}" in listed

@@ -17,6 +17,10 @@ SHAPES = {
     ),
     "segment": f'<path d="M4 9 L12 3 L20 8 L18 19 L7 20 Z" fill="{ORANGE}" fill-opacity="0.35" stroke="{ORANGE}" '
     f'stroke-width="2" stroke-linejoin="round"/><circle cx="12" cy="12" r="2.5" fill="{BLUE}"/>',
+    "example": f'<rect x="2.5" y="2.5" width="8" height="8" rx="1" fill="{ORANGE}"/>'
+    f'<rect x="13.5" y="2.5" width="8" height="8" rx="1" fill="none" stroke="{BLUE}" stroke-width="2"/>'
+    f'<rect x="2.5" y="13.5" width="8" height="8" rx="1" fill="none" stroke="{BLUE}" stroke-width="2"/>'
+    f'<circle cx="17.5" cy="17.5" r="4" fill="none" stroke="{GREY}" stroke-width="2"/>',
     "change": f'<rect x="2.5" y="5" width="9" height="14" fill="none" stroke="{GREY}" stroke-width="2"/>'
     f'<rect x="12.5" y="5" width="9" height="14" fill="none" stroke="{BLUE}" stroke-width="2"/>'
     f'<rect x="15" y="9" width="4" height="6" fill="{ORANGE}"/>',

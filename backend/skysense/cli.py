@@ -85,6 +85,19 @@ def _add_jobs(commands: Any) -> None:
     segment.add_argument("--fill-holes", type=int, default=0, metavar="PIXELS")
     segment.add_argument("--output", required=True, help="polygons to write (GeoPackage)")
 
+    example = _job(commands, "example", _example, "everything that looks like a few example polygons")
+    _scene_arguments(example)
+    example.add_argument("--examples", required=True, help="polygon layer (GeoPackage, GeoJSON, Shapefile, FlatGeobuf)")
+    example.add_argument("--layer", help="its layer (default: the first)")
+    example.add_argument("--mask", required=True, help="mask to write (COG): 1 alike, 0 not, 255 no data")
+    example.add_argument("--score", help="score to write (COG): 0 unlike to 1 alike")
+    example.add_argument("--polygons", help="what was found to write (GeoPackage)")
+    example.add_argument(
+        "--threshold", type=_number, help="of the score, 0 to 1 (default: found from the examples and the scene)"
+    )
+    example.add_argument("--minimum-area", type=_number, default=0.0, metavar="SQUARE_METRES")
+    _engine_arguments(example)
+
     change = _job(commands, "change", _change, "what changed between two dates")
     change.add_argument("--before", nargs="+", required=True, metavar="FILE")
     change.add_argument("--after", nargs="+", required=True, metavar="FILE")
@@ -171,9 +184,7 @@ def _scene_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", help="rasters of one place: any sensors, any dates")
     parser.add_argument("--dates", nargs="+", metavar="DATE", default=[], help="one a file, in order; - is guessed")
     parser.add_argument("--sensors", nargs="+", metavar="SENSOR", default=[], help="hr, s2, s1, landsat; - is guessed")
-    parser.add_argument(
-        "--bands", nargs="+", metavar="BANDS", default=[], help='one a file, like "R=1 G=2 B=3"; - is guessed'
-    )
+    parser.add_argument("--bands", nargs="+", metavar="BANDS", default=[], help='one a file, like "R=1 G=2 B=3"; - is guessed')
     _extent_arguments(parser)
 
 
@@ -240,6 +251,23 @@ def _segment(options: argparse.Namespace) -> int:
             object_size_m=options.object_size,
             simplify_px=options.simplify,
             fill_holes_px=options.fill_holes,
+        )
+    )
+
+
+def _example(options: argparse.Namespace) -> int:
+    return _run(
+        r.SegmentByExample(
+            scene=_scene(options.files, options.dates, options.sensors, options.bands, _extent(options)),
+            examples_path=_absolute(options.examples),
+            examples_layer=options.layer,
+            mask_path=_absolute(options.mask),
+            polygons_path=_absolute(options.polygons) if options.polygons else None,
+            score_path=_absolute(options.score) if options.score else None,
+            encoder=options.encoder,
+            threshold=options.threshold,
+            minimum_area_m2=options.minimum_area,
+            device=options.device,
         )
     )
 

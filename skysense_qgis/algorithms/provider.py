@@ -10,12 +10,14 @@ from ..paths import RESOURCES, version
 from .apply_model import ApplyModelAlgorithm
 from .detect_change import DetectChangeAlgorithm
 from .embed import EmbedAlgorithm
+from .segment_by_example import SegmentByExampleAlgorithm
 from .segment_points import SegmentPointsAlgorithm
 from .train_segmentation import TrainSegmentationAlgorithm
 
 ALGORITHMS = (
     EmbedAlgorithm,
     SegmentPointsAlgorithm,
+    SegmentByExampleAlgorithm,
     DetectChangeAlgorithm,
     TrainSegmentationAlgorithm,
     ApplyModelAlgorithm,

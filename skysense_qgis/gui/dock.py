@@ -24,6 +24,7 @@ from ..layers.sources import LayerError
 from ..protocol.messages import Failure
 from ..protocol.requests import (
     ConvertModel,
+    ExampleFound,
     ListModels,
     ModelCard,
     ModelConverted,
@@ -76,7 +77,7 @@ class SkySenseDock(QgsDockWidget):
             panel.message.connect(self.say)
         for panel in (self.scene, self.segment):
             panel.failed.connect(self.show_failure)
-        for panel in self.job_panels:
+        for panel in (self.segment, *self.job_panels):
             panel.requested.connect(self.runner.run)
         engine.state_changed.connect(self._state)
         self._state("")
@@ -160,18 +161,20 @@ class SkySenseDock(QgsDockWidget):
                 text += " " + self.tr("Mean IoU {:.2f} on held-out blocks.").format(result.card.mean_iou)
             self.say(text, Qgis.MessageLevel.Success)
             self._list_models()
-        elif isinstance(result, ModelConverted):
+            return
+        if isinstance(result, ModelConverted):
             self.say(self.tr("Added {}.").format(result.card.label), Qgis.MessageLevel.Success)
             self._list_models()
-        elif are_temporary():
-            self.say(
-                self.tr("Done. The files are temporary: save the layers, or set an output folder in the settings."),
-                Qgis.MessageLevel.Success,
-            )
-        else:
-            self.say(self.tr("Done."), Qgis.MessageLevel.Success)
+            return
+        done = self.tr("Done.")
+        if isinstance(result, ExampleFound):
+            done = self.tr("{} {} areas.").format(result.procedure, result.polygons)
+        if are_temporary():
+            done += " " + self.tr("The files are temporary: save the layers, or set an output folder in the settings.")
+        self.say(done, Qgis.MessageLevel.Success)
 
     def _enable(self, on: bool) -> None:
+        self.segment.allow_more(on)
         for panel in self.job_panels:
             panel.run_button.setEnabled(on)
             if on:

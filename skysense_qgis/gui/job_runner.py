@@ -11,7 +11,15 @@ from qgis.PyQt.QtWidgets import QMessageBox, QWidget
 from ..client.client import Engine
 from ..layers.drawn import Drawing
 from ..protocol.messages import Failure
-from ..protocol.requests import ApplyModel, CostEstimate, DetectChange, EmbedScene, EstimateCost, TrainSegmentation
+from ..protocol.requests import (
+    ApplyModel,
+    CostEstimate,
+    DetectChange,
+    EmbedScene,
+    EstimateCost,
+    SegmentByExample,
+    TrainSegmentation,
+)
 from ..settings import Settings
 from .drawing_job import DrawingJob
 from .jobs_bar import JobsBar
@@ -72,7 +80,7 @@ class JobRunner(QObject):
         self._estimate(request, finish)
 
     def _estimate(self, request: object, finish) -> None:
-        if not isinstance(request, EmbedScene | ApplyModel | DetectChange):
+        if not isinstance(request, EmbedScene | ApplyModel | SegmentByExample | DetectChange):
             self._start(request, finish)
             return
         handle = self._engine.submit(EstimateCost(request))
@@ -124,7 +132,7 @@ def _paths(request: object) -> list[str]:
     """Files that the request reads scenes from."""
     if isinstance(request, DetectChange):
         scenes = [request.before, request.after]
-    elif isinstance(request, EmbedScene | ApplyModel | TrainSegmentation):
+    elif isinstance(request, EmbedScene | ApplyModel | SegmentByExample | TrainSegmentation):
         scenes = [request.scene]
     else:
         scenes = []

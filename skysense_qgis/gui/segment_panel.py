@@ -27,6 +27,7 @@ from ..protocol.requests import OutlineReady
 from .class_list import ClassList
 from .click_session import ClickSession
 from .mask_item import MaskItem
+from .more_like_this import MoreLikeThis
 from .prompt_tool import PromptTool
 from .target_box import TargetBox, field_map_of, is_own
 
@@ -36,6 +37,7 @@ class SegmentPanel(QWidget):
 
     message = pyqtSignal(str, object)  # text, Qgis.MessageLevel
     failed = pyqtSignal(object)  # Failure
+    requested = pyqtSignal(object, object)  # the request of a long job, and what to do with its result
 
     def __init__(self, engine: Engine, canvas: QgsMapCanvas, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -96,6 +98,12 @@ class SegmentPanel(QWidget):
         for place, button in enumerate((self.keep_button, self.undo_button, self.drop_button, self.redo_button)):
             buttons.addWidget(button, place // 2, place % 2)
 
+        self.more_button = QPushButton(self.tr("Find more like this"))
+        self.more_button.setToolTip(
+            self.tr("Everything in the layer that looks like the kept polygons of the chosen class")
+        )
+        self.more_button.clicked.connect(self.find_more)
+
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
@@ -109,6 +117,7 @@ class SegmentPanel(QWidget):
         layout.addLayout(form)
         layout.addWidget(self.hint)
         layout.addLayout(buttons)
+        layout.addWidget(self.more_button)
         layout.addStretch(1)
         self._enable()
         self._layer_changed(self.layer_box.currentLayer())
@@ -122,6 +131,7 @@ class SegmentPanel(QWidget):
         if self._session is not None:
             self.stop()
         self.start_button.setEnabled(layer is not None)
+        self.more_button.setEnabled(layer is not None)
         if layer is None:
             self.hint.setText(self.tr("Add a raster layer to the project to click in it."))
         elif not is_file_layer(layer):
@@ -244,6 +254,30 @@ class SegmentPanel(QWidget):
                 style_kept(target, [(entry.name, entry.colour) for entry in self.classes.classes])
         except LayerError as error:
             self.message.emit(str(error), Qgis.MessageLevel.Warning)
+
+    # -- more of the same --------------------------------------------------------------------------------------------
+    def find_more(self) -> None:
+        """Ask for everything in the layer that looks like the kept polygons of the chosen class."""
+        image, kept = self.layer_box.currentLayer(), self.target.box.currentLayer()
+        if image is None:
+            return
+        class_field = field_map_of(kept).get("class", "") if kept is not None else ""
+        try:
+            more = MoreLikeThis(self._engine, image, kept, self.classes.current.name, class_field, self)
+        except LayerError as error:
+            self.message.emit(str(error), Qgis.MessageLevel.Warning)
+            return
+        more.requested.connect(self.requested)
+        more.message.connect(self.message)
+        more.failed.connect(self.failed)
+        for ended in (more.message, more.failed):
+            ended.connect(lambda *_: self.allow_more(True))
+        self.allow_more(False)
+        more.start()
+
+    def allow_more(self, on: bool) -> None:
+        """Whether a long job may begin."""
+        self.more_button.setEnabled(on and self.layer_box.currentLayer() is not None)
 
     def _layers_removed(self, ids: list[str]) -> None:
         if self._session is not None and self._session.layer_id in ids:

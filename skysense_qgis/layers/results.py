@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from qgis.core import QgsLayerTreeGroup, QgsMapLayer, QgsProject, QgsRasterLayer, QgsVectorLayer
 
-from ..protocol.requests import ChangeWritten, FeatureMapWritten, LabelMapWritten
+from ..protocol.requests import ChangeWritten, ExampleFound, FeatureMapWritten, LabelMapWritten
 from ..protocol.scene_source import SceneSource
 from .dates import date_of_layer, set_date, set_period
-from .styles import style_changes, style_classes, style_confidence, style_mask, style_score
+from .styles import (
+    FOUND,
+    style_changes,
+    style_classes,
+    style_confidence,
+    style_likeness,
+    style_mask,
+    style_objects,
+    style_score,
+)
 
 GROUP = "SkySense"
 
@@ -86,6 +96,26 @@ def add_classes(
     return layers
 
 
+def add_found(project: QgsProject, written: ExampleFound, scene: SceneSource) -> list[QgsMapLayer]:
+    """Found areas over found pixels over the score."""
+    group = result_group(project, found_title(scene))
+    layers: list[QgsMapLayer] = []
+    if written.polygons_path:
+        polygons = QgsVectorLayer(written.polygons_path, "Found areas", "ogr")
+        finish_found(polygons, written, scene)
+        layers.append(_add(project, group, polygons))
+    mask = QgsRasterLayer(written.mask_path, "Found pixels")
+    finish_found_mask(mask, written, scene)
+    layers.append(_add(project, group, mask))
+    group.findLayer(mask.id()).setItemVisibilityChecked(not written.polygons_path)
+    if written.score_path:
+        score = QgsRasterLayer(written.score_path, "Likeness")
+        finish_likeness(score, written, scene)
+        layers.append(_add(project, group, score))
+        group.findLayer(score.id()).setItemVisibilityChecked(False)
+    return layers
+
+
 def add_dates(
     project: QgsProject, group: QgsLayerTreeGroup, written: ChangeWritten, before: Sequence[str], after: Sequence[str]
 ) -> None:
@@ -107,6 +137,30 @@ def add_dates(
 # -- what a finished layer is given, wherever it was loaded ----------------------------------------------------------
 def change_title(written: ChangeWritten) -> str:
     return f"Change {written.before_date} to {written.after_date}"
+
+
+def found_title(scene: SceneSource) -> str:
+    """By the layer that was searched, and how many more there are."""
+    first, *others = (source.name or Path(source.path).stem for source in scene.acquisitions)
+    return f"Like the examples in {first}" + (f" and {len(others)} more" if others else "")
+
+
+def finish_found(layer: QgsVectorLayer, written: ExampleFound, scene: SceneSource) -> None:
+    """Style and origin of found areas."""
+    style_objects(layer)
+    _describe(layer, _found_origin(written), scene)
+
+
+def finish_found_mask(layer: QgsRasterLayer, written: ExampleFound, scene: SceneSource) -> None:
+    style_mask(layer, "Like the examples", FOUND)
+    _set_dates_of(layer, scene)
+    _describe(layer, _found_origin(written), scene)
+
+
+def finish_likeness(layer: QgsRasterLayer, written: ExampleFound, scene: SceneSource) -> None:
+    style_likeness(layer)
+    _set_dates_of(layer, scene)
+    _describe(layer, _found_origin(written), scene)
 
 
 def finish_features(layer: QgsRasterLayer, written: FeatureMapWritten, scene: SceneSource | None = None) -> None:
@@ -145,6 +199,10 @@ def finish_confidence(layer: QgsRasterLayer, written: LabelMapWritten, scene: Sc
     style_confidence(layer)
     _set_dates_of(layer, scene)
     _describe(layer, "Probability of the class in per cent.", scene)
+
+
+def _found_origin(written: ExampleFound) -> str:
+    return f"{written.procedure} Threshold {written.threshold:.2f}: {100 * written.found_share:.1f} % of the pixels."
 
 
 def _change_origin(written: ChangeWritten) -> str:

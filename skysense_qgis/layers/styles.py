@@ -26,13 +26,24 @@ from ..protocol.requests import ClassInfo
 
 CHANGED = "#d62728"
 OUTLINE = "#f28f1c"
+FOUND = "#2f7ed8"
 
 
 def style_score(layer: QgsRasterLayer, threshold: float) -> None:
     """A change score: dark below the threshold, glowing above it."""
-    ramp = QgsStyle.defaultStyle().colorRamp("Inferno")
-    most = max(2.0 * threshold, 1e-6)
-    shader = QgsColorRampShader(0.0, most, ramp, Qgis.ShaderInterpolationMethod.Linear)
+    _ramped(layer, "Inferno", max(2.0 * threshold, 1e-6))
+
+
+def style_likeness(layer: QgsRasterLayer) -> None:
+    """A score from 0, unlike the examples, to 1, alike."""
+    _ramped(layer, "Viridis", 1.0)
+
+
+def _ramped(layer: QgsRasterLayer, ramp: str, most: float) -> None:
+    """One of QGIS's colour ramps from 0 to `most`."""
+    shader = QgsColorRampShader(
+        0.0, most, QgsStyle.defaultStyle().colorRamp(ramp), Qgis.ShaderInterpolationMethod.Linear
+    )
     shader.classifyColorRamp(9)
     raster_shader = QgsRasterShader()
     raster_shader.setRasterShaderFunction(shader)
@@ -42,9 +53,9 @@ def style_score(layer: QgsRasterLayer, threshold: float) -> None:
     layer.setRenderer(renderer)
 
 
-def style_mask(layer: QgsRasterLayer, label: str) -> None:
-    """Changed pixels in one colour, all others transparent."""
-    entry = QgsPalettedRasterRenderer.Class(1.0, QColor(CHANGED), label)
+def style_mask(layer: QgsRasterLayer, label: str, colour: str = CHANGED) -> None:
+    """The pixels of a mask in one colour, all others transparent."""
+    entry = QgsPalettedRasterRenderer.Class(1.0, QColor(colour), label)
     layer.setRenderer(QgsPalettedRasterRenderer(layer.dataProvider(), 1, [entry]))
 
 

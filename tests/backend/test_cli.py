@@ -13,7 +13,7 @@ from skysense import cli
 
 NAIP = Path(__file__).parents[1] / "data/naip_wetlands"
 BEFORE, AFTER = str(NAIP / "NAIP_20090818.tif"), str(NAIP / "NAIP_20200831.tif")
-COMMANDS = ("embed", "segment", "change", "train", "apply", "describe", "models", "doctor", "evaluate", "serve")
+COMMANDS = ("embed", "segment", "example", "change", "train", "apply", "describe", "models", "doctor", "evaluate", "serve")
 
 
 def call(*arguments: object) -> int:
@@ -62,6 +62,8 @@ def test_results_are_json_and_the_exit_code_is_0(capsys):
         ("train", BEFORE, "--labels", "/nowhere.gpkg", "--class-field", "k", "--model", "m.safetensors"),
         ("apply", BEFORE, "--model", "/nowhere.safetensors", "--output", "o.tif"),
         ("segment", BEFORE, "--points", "/nowhere.gpkg", "--output", "o.gpkg"),
+        ("example", BEFORE, "--examples", "/nowhere.gpkg", "--mask", "m.tif"),
+        ("example", BEFORE, "--examples", BEFORE, "--mask", "m.tif", "--threshold", "1.5"),
         ("describe", "/nowhere.tif"),
         ("models", "--json", "rows.json"),
         ("evaluate", "clicks", "/nowhere"),

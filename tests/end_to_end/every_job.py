@@ -31,6 +31,16 @@ def draw_points(folder: Path, places: list[tuple[float, float]], code: str) -> s
     return str(path)
 
 
+def draw_examples(folder: Path, west: float, south: float, east: float, north: float, code: str) -> str:
+    """A rectangle of an EPSG code as GeoJSON."""
+    ring = [(west, south), (east, south), (east, north), (west, north), (west, south)]
+    feature = {"type": "Feature", "properties": {}, "geometry": {"type": "Polygon", "coordinates": [ring]}}
+    crs = {"type": "name", "properties": {"name": f"urn:ogc:def:crs:EPSG::{code}"}}
+    path = folder / "examples.geojson"
+    path.write_text(json.dumps({"type": "FeatureCollection", "crs": crs, "features": [feature]}))
+    return str(path)
+
+
 def requests(folder: Path, labels: str, tile_px: int = 0) -> dict[str, object]:
     """By name, in an order that works: the model that is applied is trained before."""
     from osgeo import gdal
@@ -56,13 +66,19 @@ def requests(folder: Path, labels: str, tile_px: int = 0) -> dict[str, object]:
     width, height = image.RasterXSize, image.RasterYSize
     extent = Extent("", x, y + dy * height, x + dx * width, y)
     places = [(x + dx * width * (i + 1) / 12, y + dy * height / 2) for i in range(10)]
-    points = draw_points(folder, places, image.GetSpatialRef().GetAuthorityCode(None))
+    code = image.GetSpatialRef().GetAuthorityCode(None)
+    points = draw_points(folder, places, code)
+    examples = draw_examples(folder, x + 40 * dx, y + 120 * dy, x + 140 * dx, y + 40 * dy, code)
     model = str(folder / "model.safetensors")
     return {
         "describe": r.DescribeRaster(drone_path),
         "open view": r.OpenView(ViewSource(extent, 900, 900, path=drone_path), str(folder / "mask")),
         "embed": r.EmbedScene(drone, str(folder / "features.tif"), str(folder / "picture.tif"), tile_px=tile_px),
         "segment points": r.SegmentPoints(drone_path, points, None, str(folder / "objects.gpkg")),
+        "segment by example": r.SegmentByExample(
+            drone, examples, None, str(folder / "found.tif"), str(folder / "found.gpkg"), str(folder / "likeness.tif"),
+            tile_px=tile_px,
+        ),
         "detect change": r.DetectChange(
             scene("naip_wetlands/NAIP_20090818.tif", "RGBN", "2009-08-18"),
             scene("naip_wetlands/NAIP_20200831.tif", "RGBN", "2020-08-31"),

@@ -1,4 +1,4 @@
-"""All five algorithms through the real qgis_process and the real engine, installed as `make install` does it; and the
+"""All algorithms through the real qgis_process and the real engine, installed as `make install` does it; and the
 same requests as the shell makes.
 """
 
@@ -115,6 +115,16 @@ def labels(data) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def roofs(data, labels) -> Path:
+    """Three of the buildings as examples."""
+    path = data / "roofs.gpkg"
+    chosen = sorted((f.GetGeometryRef().Area(), f.GetFID()) for f in vector(labels) if f["kind"] == "building")[-3:]
+    where = f"fid IN ({', '.join(str(number) for _, number in chosen)})"
+    gdal.VectorTranslate(str(path), str(labels), where=where, layerName="roofs")
+    return path
+
+
 def raster(path: str) -> tuple[np.ndarray, gdal.Dataset]:
     file = gdal.Open(path)
     assert file.GetMetadataItem("LAYOUT", "IMAGE_STRUCTURE") == "COG"
@@ -128,10 +138,11 @@ def vector(path: str | Path) -> list[ogr.Feature]:
     return [feature.Clone() for feature in file.GetLayer(0)]
 
 
-def test_the_five_are_listed(qgis):
+def test_all_are_listed(qgis):
     listed = json.loads(qgis.call("--json", "list").stdout)["providers"]["skysense"]["algorithms"]
     assert set(listed) == {
-        f"skysense:{name}" for name in ("embed", "segment_points", "detect_change", "train_segmentation", "apply_model")
+        f"skysense:{name}"
+        for name in ("embed", "segment_points", "segment_by_example", "detect_change", "train_segmentation", "apply_model")
     }
 
 
@@ -171,6 +182,23 @@ def test_segment_points(qgis, data, houses, tmp_path):
         row = rows[point["house"]]
         assert row["object_id"] == point["house"] and row["source"] == "kampala_a" and row["area_m2"] > 0
         assert row.GetGeometryRef().IsValid() and row.GetGeometryRef().Contains(point.GetGeometryRef())
+
+
+def test_segment_by_example(qgis, data, roofs, tmp_path):
+    image = str(data / "kampala/images/kampala_a.tif")
+    outputs = {name: str(tmp_path / file) for name, file in (("MASK", "m.tif"), ("POLYGONS", "p.geojson"), ("SCORE", "s.tif"))}
+    answer = qgis.run("segment_by_example", LAYERS=[image], EXAMPLES=str(roofs), MINIMUM_AREA=4, **outputs)
+    results = answer["results"]
+    assert {name: results[name] for name in outputs} == outputs
+    mask, file = raster(outputs["MASK"])
+    score, _ = raster(outputs["SCORE"])
+    assert set(np.unique(mask)) == {0, 1} and file.GetRasterBand(1).GetColorTable() is not None
+    assert (score[mask == 1] > results["THRESHOLD_USED"]).all()
+    assert (mask == 1).mean() == pytest.approx(results["FOUND_SHARE"], abs=1e-6)
+    truth = gdal.Open(str(data / "kampala/masks/kampala_a.tif")).ReadAsArray() == 1
+    assert ((mask == 1) & truth).sum() / ((mask == 1) | truth).sum() > 0.4
+    assert all(row["area_m2"] >= 4 for row in vector(outputs["POLYGONS"]))
+    assert any("not the one-shot procedure" in line for line in answer["log"]["info"])
 
 
 def test_detect_change(qgis, data, tmp_path):
@@ -294,7 +322,7 @@ def without_names(plain: object) -> object:
     return [without_names(value) for value in plain] if isinstance(plain, list) else plain
 
 
-def test_shell_and_qgis_make_the_same_requests(from_qgis, data, houses, labels):
+def test_shell_and_qgis_make_the_same_requests(from_qgis, data, houses, labels, roofs):
     s2, s1 = str(data / "treesat_ts/S2_20190622.tif"), str(data / "treesat_ts/S1ASC_20190501.tif")
     hr, before, after = (str(data / name) for name in (
         "kampala/images/kampala_a.tif", "naip_wetlands/NAIP_20090818.tif", "naip_wetlands/NAIP_20200831.tif"))  # fmt: skip
@@ -309,6 +337,12 @@ def test_shell_and_qgis_make_the_same_requests(from_qgis, data, houses, labels):
                        "--extent-crs", "EPSG:26914"),
             from_qgis("detect_change", BEFORE=[before], AFTER=[after], SCORE="/tmp/s.tif", POLYGONS="/tmp/c.gpkg", METHOD=1,
                       EXTENT="486900,487900,5207000,5208000 [EPSG:26914]"),
+        ),
+        (
+            from_shell("example", hr, "--examples", str(roofs), "--mask", "/tmp/m.tif", "--score", "/tmp/s.tif",
+                       "--threshold", "0.4", "--minimum-area", "3"),
+            from_qgis("segment_by_example", LAYERS=[hr], EXAMPLES=str(roofs), MASK="/tmp/m.tif", SCORE="/tmp/s.tif",
+                      THRESHOLD=0.4, MINIMUM_AREA=3),
         ),
         (
             from_shell("train", hr, "--labels", str(labels), "--class-field", "kind", "--model", "/tmp/m.safetensors"),
@@ -428,6 +462,20 @@ def test_the_same_objects(qgis, folders, data, houses):
     by_shell("segment", image, "--points", str(houses), "--object-field", "house", "--output", str(shell / "o.gpkg"))
     qgis.run("segment_points", LAYER=image, POINTS=str(houses), OBJECT_FIELD="house", OUTPUT=str(toolbox / "o.gpkg"))
     same_rows([shell, toolbox], "o.gpkg")
+
+
+def test_the_same_finds(qgis, by_panel, folders, data, roofs):
+    from skysense_qgis.protocol.requests import SegmentByExample
+
+    image = str(data / "kampala/images/kampala_a.tif")
+    shell, toolbox, panel = ([str(folder / name) for name in ("m.tif", "p.gpkg", "s.tif")] for folder in folders)
+    by_shell("example", image, "--examples", str(roofs), "--mask", shell[0], "--polygons", shell[1], "--score", shell[2])
+    qgis.run("segment_by_example", LAYERS=[image], EXAMPLES=str(roofs), MASK=toolbox[0], POLYGONS=toolbox[1], SCORE=toolbox[2])
+    by_panel(SegmentByExample, image, examples_path=str(roofs), examples_layer=None, mask_path=panel[0],
+             polygons_path=panel[1], score_path=panel[2])  # fmt: skip
+    same_rasters(folders, "m.tif")
+    same_rasters(folders, "s.tif")
+    same_rows(folders, "p.gpkg")
 
 
 def test_the_same_changes(qgis, by_panel, folders, data):

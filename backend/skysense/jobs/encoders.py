@@ -6,6 +6,7 @@ import gc
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -14,12 +15,15 @@ from skysense.errors import Cancelled, DeviceError
 from skysense.jobs.capabilities import default_device, usable_devices
 from skysense.jobs.precision import use_default_mode
 from skysense.jobs.report import Report
-from skysense.models.catalog import load_encoder
+from skysense.models.added import load_plus_plus, read_added
+from skysense.models.catalog import is_file, load_encoder
 from skysense.models.interface import Encoder
+from skysense.models.skysense.plus_plus import SkySensePlusPlus
 
 log = logging.getLogger(__name__)
 
 _loaded: dict[tuple[str, str], Encoder] = {}
+_loaded_whole: dict[tuple[str, str], SkySensePlusPlus] = {}
 
 
 def encoder_on(key: str, device: torch.device, report: Report | None = None) -> Encoder:
@@ -30,11 +34,26 @@ def encoder_on(key: str, device: torch.device, report: Report | None = None) -> 
     """
     name = key, str(device)
     if name not in _loaded:
-        _loaded.clear()  # one at a time: memory belongs to the images
+        drop()  # one at a time: memory belongs to the images
         encoder = load_encoder(key, device=device, progress=None if report is None else loading(report))
         use_default_mode(encoder, device)
         _loaded[name] = encoder
     return _loaded[name]
+
+
+def model_by_example(key: str, device: torch.device, report: Report) -> Encoder | SkySensePlusPlus:
+    """The whole SkySense++ where the key names a file that holds one, else the encoder.
+
+    Raises:
+        RequestError, ModelError, Cancelled: as `encoder_on`.
+    """
+    if not (is_file(key) and read_added(Path(key)).plus_plus is not None):
+        return encoder_on(key, device, report)
+    name = key, str(device)
+    if name not in _loaded_whole:
+        drop()
+        _loaded_whole[name] = load_plus_plus(Path(key), loading(report)).to(device)
+    return _loaded_whole[name]
 
 
 def loading(report: Report, at: float = 0.0) -> Callable[[float], None]:
@@ -45,6 +64,7 @@ def loading(report: Report, at: float = 0.0) -> Callable[[float], None]:
 def drop() -> None:
     """Forget the weights; they are loaded again when they are asked for."""
     _loaded.clear()
+    _loaded_whole.clear()
     gc.collect()  # modules and their hooks hold one another
     torch.cuda.empty_cache()
 

@@ -16,10 +16,12 @@ from skysense.errors import OutputError, RequestError
 from skysense.jobs.batches import SceneTiles, check_sensors
 from skysense.jobs.change_scores import Scoring, choose_parts
 from skysense.jobs.change_warnings import check_dates
-from skysense.jobs.encoders import choose_device, encoder_on, loading, stoppable
+from skysense.jobs.encoders import choose_device, encoder_on, loading, model_by_example, stoppable
+from skysense.jobs.example_scores import EXAMPLE_TILES, OTHER_TILES
 from skysense.jobs.report import Report
-from skysense.models.interface import EncoderInfo, SceneBatch
-from skysense.protocol.requests import ApplyModel, CostEstimate, DetectChange, EmbedScene, EstimateCost
+from skysense.models.interface import Encoder, EncoderInfo, SceneBatch
+from skysense.models.skysense.one_shot import SIDE, read_query
+from skysense.protocol.requests import ApplyModel, CostEstimate, DetectChange, EmbedScene, EstimateCost, SegmentByExample
 from skysense.scene.grid import Grid
 from skysense.scene.read import SceneReader
 from skysense.scene.write import BLOCK_PX
@@ -31,18 +33,20 @@ FLOAT_BYTES = 4 + 2 * OVERVIEWS
 BYTE_BYTES = 1 + OVERVIEWS
 
 
-WRITING_S = 5e-7  # a pixel, on one core, for what follows the scores of a change map: decision, outlines, files
+WRITING_S = 5e-7  # a pixel, on one core, for what follows the scores of a map: decision, outlines, files
 
 
 @dataclass(frozen=True)
 class _Work:
-    """The model of a feature map or a classification, and what it writes."""
+    """The model of a job that goes from tile to tile, and what it writes."""
 
     model: nn.Module
     info: EncoderInfo
     forward: Callable[[SceneBatch], object]
     bytes_per_cell: float  # of all outputs
     stride: bool  # whether a cell is a cell of the model, else a pixel
+    sampled: int = 0  # tiles that are looked at before all are, at most
+    seconds_per_pixel: float = 0.0  # for what follows the model
 
 
 def run(request: EstimateCost, report: Report) -> CostEstimate:
@@ -55,43 +59,79 @@ def run(request: EstimateCost, report: Report) -> CostEstimate:
     job = request.job
     if isinstance(job, DetectChange):
         return _change(job, report)
+    if isinstance(job, SegmentByExample):
+        return _example(job, report)
     if isinstance(job, EmbedScene | ApplyModel):
-        return _tiles(job, report)
+        return _tiles(job, _work(job, choose_device(job.device), report), report)
     raise RequestError(
-        f"The cost of {type(job).__name__} cannot be estimated.", "Ask for EmbedScene, ApplyModel or DetectChange."
+        f"The cost of {type(job).__name__} cannot be estimated.",
+        "Ask for EmbedScene, ApplyModel, SegmentByExample or DetectChange.",
     )
 
 
-def _tiles(job: EmbedScene | ApplyModel, report: Report) -> CostEstimate:
+def _tiles(job: EmbedScene | ApplyModel | SegmentByExample, work: _Work, report: Report) -> CostEstimate:
     """Read and encode the middle tile once to warm up and once on the clock."""
-    free_bytes = _free_bytes(job.output_path)
+    free_bytes = _free_bytes(job.mask_path if isinstance(job, SegmentByExample) else job.output_path)
     device = choose_device(job.device)
-    work = _work(job, device, report)
     with SceneReader(job.scene) as scene, stoppable(work.model, report):
         tiles = SceneTiles(scene, work.info)
         if isinstance(work.model, Segmenter):
             check_sensors(tiles, work.model.card)
         tiling = tiles.tiling(job.tile_px)
         tile = tiling[len(tiling) // 2]
-        for share in (0.1, 0.5):
-            report.progress(share, "Timing one tile")
-            started = time.perf_counter()
-            batch = tiles.read(tile.outer).batch(device)
-            with torch.inference_mode():
-                work.forward(batch)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            seconds = time.perf_counter() - started
+        seconds = _timed(lambda: work.forward(tiles.read(tile.outer).batch(device)), device, report)
         written = scene.grid.coarsen(tiles.stride) if work.stride else scene.grid
         pixels = sum(other.outer.height * other.outer.width for other in tiling)
+        again = min(work.sampled, len(tiling)) / len(tiling)
         return CostEstimate(
             height=scene.grid.height,
             width=scene.grid.width,
             tiles=len(tiling),
-            seconds=seconds * pixels / (tile.outer.height * tile.outer.width),
+            seconds=(1 + again) * seconds * pixels / (tile.outer.height * tile.outer.width)
+            + work.seconds_per_pixel * scene.grid.height * scene.grid.width,
             disk_bytes=round(work.bytes_per_cell * _pixels_in_blocks(written)),
             free_bytes=free_bytes,
         )
+
+
+def _example(job: SegmentByExample, report: Report) -> CostEstimate:
+    """By an encoder tile by tile; by SkySense++ window by window, of which one is asked for on the clock."""
+    free_bytes = _free_bytes(job.mask_path)
+    device = choose_device(job.device)
+    bytes_per_pixel = 2 + BYTE_BYTES + (0.0 if job.score_path is None else FLOAT_BYTES)
+    model = model_by_example(job.encoder, device, report)
+    if isinstance(model, Encoder):
+        work = _Work(
+            model, model.info, model.forward, bytes_per_pixel, stride=False, sampled=EXAMPLE_TILES + OTHER_TILES,
+            seconds_per_pixel=WRITING_S,
+        )  # fmt: skip
+        return _tiles(job, work, report)
+    picture, labels = torch.zeros(3, SIDE, SIDE, device=device), torch.zeros(SIDE, SIDE, dtype=torch.long, device=device)
+    with SceneReader(job.scene) as scene, stoppable(model, report):
+        seconds = _timed(lambda: read_query(model, picture, labels, picture[None]), device, report)
+        windows = -(-scene.grid.height // SIDE) * -(-scene.grid.width // SIDE)
+        return CostEstimate(
+            height=scene.grid.height,
+            width=scene.grid.width,
+            tiles=windows,
+            seconds=windows * seconds + WRITING_S * scene.grid.height * scene.grid.width,
+            disk_bytes=round(bytes_per_pixel * _pixels_in_blocks(scene.grid)),
+            free_bytes=free_bytes,
+        )
+
+
+def _timed(work: Callable[[], object], device: torch.device, report: Report) -> float:
+    """Seconds of the work, done once before to warm up."""
+    seconds = 0.0
+    for share in (0.1, 0.5):
+        report.progress(share, "Timing one tile")
+        started = time.perf_counter()
+        with torch.inference_mode():
+            work()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds = time.perf_counter() - started
+    return seconds
 
 
 def _change(job: DetectChange, report: Report) -> CostEstimate:

@@ -25,6 +25,7 @@ JOBS: dict[type, str] = {
     r.OutlineMask: "skysense.jobs.outline_mask",
     r.CloseView: "skysense.jobs.close_view",
     r.SegmentPoints: "skysense.jobs.segment_points",
+    r.SegmentByExample: "skysense.jobs.segment_by_example",
     r.DetectChange: "skysense.jobs.detect_change",
     r.TrainSegmentation: "skysense.jobs.train_segmentation",
     r.ApplyModel: "skysense.jobs.apply_model",

@@ -50,7 +50,7 @@ class RasterDescription:
 class EstimateCost:  # -> CostEstimate
     """Ahead of a long job: how long, how much disk, how many pixels."""
 
-    job: object  # EmbedScene, ApplyModel or DetectChange, as it would be sent
+    job: object  # EmbedScene, ApplyModel, SegmentByExample or DetectChange, as it would be sent
 
 
 @dataclass(frozen=True)
@@ -257,6 +257,40 @@ class PolygonsWritten:
     seconds: float
 
 
+# -- more of the same ------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class SegmentByExample:  # -> ExampleFound
+    """Everything in a scene that looks like a few example polygons."""
+
+    scene: SceneSource
+    examples_path: str  # polygons: GeoPackage, GeoJSON, Shapefile or FlatGeobuf
+    examples_layer: str | None
+    mask_path: str  # COG uint8 with palette: 1 alike, 0 not, 255 no data
+    polygons_path: str | None  # GeoPackage
+    score_path: str | None  # COG float32: 0 unlike … 1 alike
+    encoder: str = "skysense-nano"
+    threshold: float | None = None  # of the score, 0..1; None: found from the examples and the scene
+    minimum_area_m2: float = 0.0
+    tile_px: int = 0  # 0: what suits the sensor
+    device: str = "auto"
+
+
+EXAMPLE_METHODS = ("prototype", "official")
+
+
+@dataclass(frozen=True)
+class ExampleFound:
+    mask_path: str
+    polygons_path: str | None
+    score_path: str | None
+    method: str  # one of EXAMPLE_METHODS: what the model can do decides
+    procedure: str  # one sentence for the user: how it was found
+    threshold: float  # the one used
+    found_share: float  # of valid pixels
+    polygons: int
+    seconds: float
+
+
 # -- change ----------------------------------------------------------------------------------------------------------
 CHANGE_METHODS = ("auto", "change-vector", "log-ratio", "deep-features")
 
@@ -375,6 +409,7 @@ RESULTS: dict[type, type] = {
     OutlineMask: OutlineReady,
     CloseView: ViewClosed,
     SegmentPoints: PolygonsWritten,
+    SegmentByExample: ExampleFound,
     DetectChange: ChangeWritten,
     TrainSegmentation: ModelTrained,
     ApplyModel: LabelMapWritten,

@@ -11,9 +11,13 @@ import pyogrio
 import shapely
 from numpy.typing import NDArray
 from pyogrio.errors import DataLayerError, DataSourceError
+from rasterio.crs import CRS
+from rasterio.errors import CRSError
+from rasterio.warp import transform
 from shapely.geometry.base import BaseGeometry
 
 from skysense.errors import LabelError, OutputError
+from skysense.scene.grid import Grid
 from skysense.scene.open_vector import check_vector
 from skysense.scene.write import OutputSet, cannot_write, check_target, sidecar_of, sync, working_folder, write_sidecar
 
@@ -119,3 +123,36 @@ def read_polygons(
     if not keep.any():
         raise LabelError(f"{Path(path).name} holds no polygons.", "Choose a layer with polygons drawn on the image.")
     return shapes[keep], {name: column[keep] for name, column in zip(meta["fields"], values)}, meta["crs"] or ""
+
+
+def polygons_in_crs(shapes: NDArray[np.object_], crs: str, grid: Grid, name: str) -> NDArray[np.object_]:
+    """Polygons in the grid's CRS.
+
+    Without one coordinates are pixels; QGIS counts their rows downwards from 0, as -1, -2, …
+
+    Args:
+        shapes: (N,).
+        crs: theirs, as `read_polygons` tells it.
+        grid: of the scene.
+        name: of their file, for errors.
+
+    Raises:
+        LabelError: the polygons have no CRS that can be read, though the grid has one.
+    """
+    if grid.crs is None:
+        downwards = grid.transform.e > 0 and shapely.total_bounds(shapes)[3] <= 0
+        return np.asarray(shapely.transform(shapes, lambda points: points * (1, -1)), dtype=object) if downwards else shapes
+    if not crs:
+        raise LabelError(f"{name} has no coordinate reference system.", "Set the CRS of the polygon layer.")
+    try:
+        source = CRS.from_user_input(crs)
+    except CRSError as error:
+        raise LabelError(f"The CRS of {name} cannot be read: {error}.", "Set the CRS of the polygon layer.") from error
+    if source == grid.crs:
+        return shapes
+
+    def move(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        xs, ys = transform(source, grid.crs, points[:, 0], points[:, 1])
+        return np.column_stack([xs, ys])
+
+    return np.asarray(shapely.transform(shapes, move), dtype=object)

@@ -10,16 +10,13 @@ from pathlib import Path
 import numpy as np
 import shapely
 from numpy.typing import NDArray
-from rasterio.crs import CRS
-from rasterio.errors import CRSError
 from rasterio.features import rasterize
-from rasterio.warp import transform
 
 from skysense.errors import LabelError
 from skysense.objectives.supervised import IGNORE
 from skysense.protocol.requests import ClassInfo
 from skysense.scene.grid import Grid
-from skysense.scene.vector import read_polygons, text_of
+from skysense.scene.vector import polygons_in_crs, read_polygons, text_of
 
 LARGEST_VALUE = 254  # of a class raster with 8 bits, where 0 and 255 are taken
 # Okabe and Ito's colours, which colour-blind people can tell apart, without black; further ones go around the circle.
@@ -63,7 +60,7 @@ def read_labels(path: str, layer: str | None, class_field: str, grid: Grid) -> L
             f"{Path(path).name} has no field {class_field!r}.", f"Its fields are: {', '.join(fields) or 'none'}."
         )
     names = np.array([text_of(value) for value in fields[class_field]], dtype=object)
-    shapes = _in_crs(shapes, crs, grid, Path(path).name)
+    shapes = polygons_in_crs(shapes, crs, grid, Path(path).name)
     on_scene = shapely.intersects(shapes, shapely.box(*grid.bounds)) & (names != "")
     if not on_scene.any():
         raise LabelError(
@@ -103,24 +100,3 @@ def _colour(index: int, count: int) -> str:
         return COLOURS[index]
     red, green, blue = colorsys.hsv_to_rgb(index / count, 0.75 if index % 2 else 0.45, 0.85)
     return f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
-
-
-def _in_crs(shapes: NDArray[np.object_], crs: str, grid: Grid, name: str) -> NDArray[np.object_]:
-    """In the grid's CRS. Without one coordinates are pixels; QGIS counts their rows downwards from 0, as -1, -2, …"""
-    if grid.crs is None:
-        downwards = grid.transform.e > 0 and shapely.total_bounds(shapes)[3] <= 0
-        return np.asarray(shapely.transform(shapes, lambda points: points * (1, -1)), dtype=object) if downwards else shapes
-    if not crs:
-        raise LabelError(f"{name} has no coordinate reference system.", "Set the CRS of the polygon layer.")
-    try:
-        source = CRS.from_user_input(crs)
-    except CRSError as error:
-        raise LabelError(f"The CRS of {name} cannot be read: {error}.", "Set the CRS of the polygon layer.") from error
-    if source == grid.crs:
-        return shapes
-
-    def move(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        xs, ys = transform(source, grid.crs, points[:, 0], points[:, 1])
-        return np.column_stack([xs, ys])
-
-    return np.asarray(shapely.transform(shapes, move), dtype=object)

@@ -6,15 +6,18 @@ import time
 from pathlib import Path
 
 import pytest
+import rasterio
+import shapely
 from rasterio.shutil import copy
 
 from skysense.errors import OutputError, RequestError
-from skysense.jobs import detect_change, embed, estimate
+from skysense.jobs import detect_change, embed, estimate, segment_by_example
 from skysense.jobs.report import SilentReport
 from skysense.jobs.scene_from_files import scene_from_files
 from skysense.protocol.records import from_plain, to_plain
-from skysense.protocol.requests import DescribeRaster, DetectChange, EmbedScene, EstimateCost
+from skysense.protocol.requests import DescribeRaster, DetectChange, EmbedScene, EstimateCost, SegmentByExample
 from skysense.protocol.scene_source import SceneSource
+from skysense.scene.vector import write_polygons
 
 DATA = Path(__file__).parents[2] / "data"
 IMAGE = DATA / "kampala/images/kampala_a.tif"
@@ -64,6 +67,21 @@ def test_a_change_map_fits_into_what_was_said(tmp_path, method):
     assert 0.2 * written.seconds < told.seconds < 5 * written.seconds
     size = sum(Path(path).stat().st_size for path in (job.score_path, job.mask_path))
     assert size < told.disk_bytes < 40 * size  # what it takes at most: real scores are compressed well
+
+
+def test_segmentation_by_example_fits_into_what_was_said(tmp_path):
+    copy(IMAGE, tmp_path / "image.tif", driver="GTiff")
+    with rasterio.open(IMAGE) as file:
+        west, _, _, north = file.bounds
+        examples = str(tmp_path / "examples.gpkg")
+        write_polygons(examples, "e", [shapely.box(west, north - 5, west + 5, north)], {"n": [1]}, file.crs.to_string())
+    scene = scene_from_files([str(tmp_path / "image.tif")])
+    job = SegmentByExample(scene, examples, None, str(tmp_path / "m.tif"), None, str(tmp_path / "s.tif"), tile_px=512, device="cpu")
+    told = estimate.run(EstimateCost(job), SilentReport())
+    written = segment_by_example.run(job, SilentReport())
+    assert told.tiles == 4 and 0.2 * written.seconds < told.seconds < 5 * written.seconds
+    size = sum(Path(path).stat().st_size for path in (job.mask_path, job.score_path))
+    assert size < told.disk_bytes < 40 * size
 
 
 def test_other_jobs_are_refused(job):

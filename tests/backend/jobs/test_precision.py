@@ -12,7 +12,7 @@ from skysense.jobs.encoders import encoder_on
 from skysense.jobs.example_batch import example_batch
 from skysense.jobs.precision import Rates, mode_of, probe, use_default_mode
 from skysense.models.catalog import load_encoder
-from skysense.models.skysense import model
+from skysense.models.skysense import presets
 
 CPU = torch.device("cpu")
 FAST_BF16, SLOW_BF16 = Rates(100e9, 400e9), Rates(130e9, 0.2e9)
@@ -83,7 +83,7 @@ def test_fast_bf16_is_taken_where_features_stay(monkeypatch, batch):
     set_rates(monkeypatch, FAST_BF16)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        tiny = model.tiny().eval()
+        tiny = presets.tiny().eval()
     truth = features(tiny, batch)
     mode = use_default_mode(tiny, CPU)
     fast = features(tiny, batch)

@@ -19,7 +19,7 @@ from qgis.core import (
 
 from skysense_qgis.layers.dates import set_date
 from skysense_qgis.layers.sources import LayerError
-from skysense_qgis.protocol.requests import DetectChange
+from skysense_qgis.protocol.requests import DetectChange, SegmentByExample
 
 S2, S1, HR = "treesat_ts/S2_20190622.tif", "treesat_ts/S1ASC_20190501.tif", "treesat_ts/HR_20190701.tif"
 
@@ -184,6 +184,23 @@ def test_only_the_selected_points_are_used_where_that_is_asked(request_of, data,
     chosen = QgsProcessingFeatureSourceDefinition(points.id(), selectedFeaturesOnly=True)
     request = request_of("segment_points", LAYER=data("kampala/images/kampala_a.tif"), POINTS=chosen, OUTPUT="/tmp/o.gpkg")
     assert [f["owner"] for f in QgsVectorLayer(request.points_path, "saved", "ogr").getFeatures()] == ["Bob"]
+
+
+def test_examples_may_be_selected_and_the_threshold_zero(request_of, data, labels):
+    image, polygons = data("kampala/images/kampala_a.tif"), QgsVectorLayer(labels, "polygons", "ogr")
+    QgsProject.instance().addMapLayer(polygons)
+    request = request_of("segment_by_example", LAYERS=[image], EXAMPLES=polygons.id(), MASK="/tmp/m.tif")
+    assert isinstance(request, SegmentByExample) and (request.examples_path, request.mask_path) == (labels, "/tmp/m.tif")
+    assert (request.threshold, request.polygons_path, request.score_path) == (None, None, None)
+    polygons.selectByExpression("kind = 'building'")
+    chosen = QgsProcessingFeatureSourceDefinition(polygons.id(), selectedFeaturesOnly=True)
+    request = request_of(
+        "segment_by_example", LAYERS=[image], EXAMPLES=chosen, THRESHOLD=0.0, MINIMUM_AREA=20, MASK="/tmp/m.tif",
+        POLYGONS="/tmp/p.shp", SCORE="/tmp/s.tif",
+    )  # fmt: skip
+    assert (request.threshold, request.minimum_area_m2, request.score_path) == (0.0, 20.0, "/tmp/s.tif")
+    assert request.polygons_path.endswith(".gpkg")  # a draft that becomes the shapefile
+    assert {f["kind"] for f in QgsVectorLayer(request.examples_path, "saved", "ogr").getFeatures()} == {"building"}
 
 
 def test_training_reads_its_settings(request_of, data, labels):

@@ -18,6 +18,7 @@ from qgis.core import (
     QgsGeometry,
     QgsProcessingAlgRunnerTask,
     QgsProcessingException,
+    QgsProcessingFeatureSourceDefinition,
     QgsProject,
     QgsRasterLayer,
     QgsRectangle,
@@ -257,6 +258,49 @@ def test_points_keep_their_attributes(run, data, points, tmp_path, feedback, suf
     assert layer.crs() == points.crs() and house.geometry().contains(next(points.getFeatures()).geometry())
     assert layer.geometryType() == Qgis.GeometryType.Polygon
     assert any("No polygon for 1 objects (9)" in said for said in feedback.warnings)
+
+
+@pytest.fixture
+def roofs(labels) -> QgsVectorLayer:
+    """Three of the buildings as examples, selected."""
+    layer = QgsVectorLayer(labels, "roofs", "ogr")
+    QgsProject.instance().addMapLayer(layer)
+    roofs = sorted((f.geometry().area(), f.id()) for f in layer.getFeatures() if f["kind"] == "building")
+    layer.selectByIds([number for _, number in roofs[-3:]])
+    return layer
+
+
+@pytest.mark.parametrize("suffix", ["gpkg", "geojson"])
+def test_more_like_the_examples(run, data, roofs, tmp_path, feedback, suffix):
+    chosen = QgsProcessingFeatureSourceDefinition(roofs.id(), selectedFeaturesOnly=True)
+    polygons = str(tmp_path / f"found.{suffix}")
+    results = run("segment_by_example", LAYERS=[data(DRONE)], EXAMPLES=chosen, MINIMUM_AREA=4, MASK=str(tmp_path / "m.tif"),
+                  POLYGONS=polygons, SCORE="TEMPORARY_OUTPUT")  # fmt: skip
+    mask, score = (gdal.Open(results[name]).ReadAsArray() for name in ("MASK", "SCORE"))
+    assert results["POLYGONS"] == polygons and set(np.unique(mask)) == {0, 1}
+    assert (score[mask == 1] > results["THRESHOLD_USED"]).all()
+    assert results["FOUND_SHARE"] == pytest.approx((mask == 1).mean())
+    assert all(f["area_m2"] >= 4 for f in QgsVectorLayer(polygons, "found", "ogr").getFeatures())
+    assert any("not the one-shot procedure" in said for said in feedback.infos)
+
+
+def test_what_was_found_is_loaded_styled_and_grouped(provider, context, data, roofs):
+    import processing
+
+    project, image = QgsProject.instance(), QgsRasterLayer(data(DRONE), "drone")
+    project.addMapLayer(image)
+    parameters = {
+        "LAYERS": [image.id()], "LAYERS_DATES": "2020-02-29",
+        "EXAMPLES": QgsProcessingFeatureSourceDefinition(roofs.id(), selectedFeaturesOnly=True),
+        "MASK": "TEMPORARY_OUTPUT", "POLYGONS": "TEMPORARY_OUTPUT", "SCORE": "TEMPORARY_OUTPUT",
+    }  # fmt: skip
+    processing.runAndLoadResults("skysense:segment_by_example", parameters, context=context)
+    group = project.layerTreeRoot().findGroup("Like the examples in drone")
+    assert [child.name() for child in group.children()] == ["Found areas", "Found pixels", "Likeness"]
+    assert [child.itemVisibilityChecked() for child in group.children()] == [True, False, False]
+    mask = project.mapLayersByName("Found pixels")[0]
+    assert mask.temporalProperties().isActive() and "one-shot" in mask.metadata().abstract()
+    assert mask.renderer().classes()[0].color.name() == "#2f7ed8"
 
 
 def test_training_and_applying(run, data, labels, tmp_path, feedback):
