@@ -6,7 +6,7 @@ from html import escape
 
 from qgis.PyQt.QtWidgets import QTextBrowser, QWidget
 
-from ..protocol.requests import ModelCard
+from ..protocol.requests import ModelCard, SpeedMeasured
 from ..protocol.sensors import SENSORS
 
 WIDEST_CONFUSION = 12  # classes; beyond that the matrix cannot be read in a window
@@ -19,20 +19,27 @@ class CardView(QTextBrowser):
         super().__init__(parent)
         self.setOpenExternalLinks(True)
 
-    def show_card(self, card: ModelCard) -> None:
-        self.setHtml("".join((self._head(card), self._accuracy(card), self._confusion(card), self._notes(card))))
+    def show_card(self, card: ModelCard, speed: SpeedMeasured | None = None) -> None:
+        """The card, with how fast the model is here where that was measured."""
+        self.setHtml("".join((self._head(card, speed), self._accuracy(card), self._confusion(card), self._notes(card))))
 
-    def _head(self, card: ModelCard) -> str:
+    def _head(self, card: ModelCard, speed: SpeedMeasured | None) -> str:
         sensors = ", ".join(SENSORS[key].label if key in SENSORS else key for key in card.sensors)
         facts = [(self.tr("Sensors"), sensors), (self.tr("Licence"), card.licence)]
         if card.parameters:
             facts.insert(0, (self.tr("Size"), self.tr("{:.1f} million parameters").format(card.parameters / 1e6)))
+        if speed is not None:
+            facts.append((self.tr("Speed here"), self._speed(speed)))
         if card.encoder != card.key:
             facts.append((self.tr("Stands on"), card.encoder))
         if card.path:
             facts.append((self.tr("File"), card.path))
         rows = "".join(f"<tr><td><b>{escape(name)}</b>&nbsp;&nbsp;</td><td>{escape(value)}</td></tr>" for name, value in facts)
         return f"<h3>{escape(card.label)}</h3><p>{escape(card.description)}</p><table>{rows}</table>"
+
+    def _speed(self, speed: SpeedMeasured) -> str:
+        text = self.tr("{:.2g} megapixels a second on {}, in {}")
+        return text.format(speed.megapixels_per_second, speed.device.upper(), speed.mode.split(":")[0])
 
     def _accuracy(self, card: ModelCard) -> str:
         if not card.accuracy:

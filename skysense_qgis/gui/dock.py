@@ -26,10 +26,12 @@ from ..protocol.requests import (
     ConvertModel,
     ExampleFound,
     ListModels,
+    MeasureSpeed,
     ModelCard,
     ModelConverted,
     ModelList,
     ModelTrained,
+    SpeedMeasured,
     TrainSegmentation,
 )
 from ..settings import Settings
@@ -148,7 +150,7 @@ class SkySenseDock(QgsDockWidget):
             self.training = TrainingDialog(request, handle, self)
             self.training.finished.connect(self._forget_training)
             self.training.show()
-        elif isinstance(request, ConvertModel) and self.models is not None:
+        elif isinstance(request, ConvertModel | MeasureSpeed) and self.models is not None:
             self.models.watch(handle)
 
     def _forget_training(self, _: int) -> None:
@@ -166,6 +168,8 @@ class SkySenseDock(QgsDockWidget):
             self.say(self.tr("Added {}.").format(result.card.label), Qgis.MessageLevel.Success)
             self._list_models()
             return
+        if isinstance(result, SpeedMeasured):
+            return  # the window of the models shows it
         done = self.tr("Done.")
         if isinstance(result, ExampleFound):
             done = self.tr("{} {} areas.").format(result.procedure, result.polygons)
@@ -198,6 +202,7 @@ class SkySenseDock(QgsDockWidget):
             self.models = ModelsDialog(self.cards, self)
             self.models.changed.connect(self._list_models)
             self.models.added.connect(self._add_model)
+            self.models.speed_wanted.connect(lambda key: self.runner.run(MeasureSpeed(key, self.options.device), None))
             self.models.finished.connect(self._forget_models)
         self.models.show()
         self.models.raise_()

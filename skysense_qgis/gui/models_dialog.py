@@ -22,17 +22,19 @@ from qgis.PyQt.QtWidgets import (
 
 from ..client.client import JobHandle
 from ..protocol.messages import Failure
-from ..protocol.requests import ModelCard, ModelConverted
+from ..protocol.requests import ModelCard, ModelConverted, SpeedMeasured
 from ..settings import Settings
 from .card_view import CardView
 from .jobs_bar import JobsBar
 
 
 class ModelsDialog(QDialog):
-    """Shows what it is given; `changed` asks for a new list, `added` to take files up as a model."""
+    """Shows what it is given; `changed` asks for a new list, `added` to take files up as a model, `speed_wanted` to
+    measure an encoder."""
 
     changed = pyqtSignal()
     added = pyqtSignal(list)  # paths of one model's files
+    speed_wanted = pyqtSignal(str)  # key of an encoder
 
     def __init__(self, cards: tuple[ModelCard, ...], parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -61,6 +63,9 @@ class ModelsDialog(QDialog):
         self.refusal.setWordWrap(True)
         self.refusal.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.refusal.hide()
+        self.speed_button = QPushButton(self.tr("Measure speed"))
+        self.speed_button.setToolTip(self.tr("How fast this encoder is on this machine, on the device of the panel"))
+        self.speed_button.clicked.connect(lambda: self.speed_wanted.emit(self._current().key))
         self.remove_button = QPushButton(self.tr("Remove …"))
         self.remove_button.clicked.connect(self._ask)
         self.folder_button = QPushButton(self.tr("Open folder"))
@@ -69,6 +74,7 @@ class ModelsDialog(QDialog):
         self.question: QMessageBox | None = None
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.addButton(self.add_button, QDialogButtonBox.ButtonRole.ActionRole)
+        buttons.addButton(self.speed_button, QDialogButtonBox.ButtonRole.ActionRole)
         buttons.addButton(self.remove_button, QDialogButtonBox.ButtonRole.ActionRole)
         buttons.addButton(self.folder_button, QDialogButtonBox.ButtonRole.ActionRole)
         buttons.rejected.connect(self.close)
@@ -79,6 +85,7 @@ class ModelsDialog(QDialog):
         layout.addWidget(buttons)
         self._cards: tuple[ModelCard, ...] = ()
         self._wanted = ""
+        self._speeds: dict[str, SpeedMeasured] = {}  # by key
         self.set_models(cards)
 
     def set_models(self, cards: tuple[ModelCard, ...]) -> None:
@@ -108,20 +115,26 @@ class ModelsDialog(QDialog):
     def _show(self, _: int) -> None:
         card = self._current()
         self.remove_button.setEnabled(card is not None and card.key == card.path)
+        self.speed_button.setEnabled(card is not None and card.kind == "encoder" and not self.jobs.busy)
         if card is None:
             self.card.setPlainText(self.tr("There are no models."))
         else:
-            self.card.show_card(card)
+            self.card.show_card(card, self._speeds.get(card.key))
 
-    # -- adding ------------------------------------------------------------------------------------------------------
+    # -- adding and measuring ----------------------------------------------------------------------------------------
     def watch(self, handle: JobHandle) -> None:
-        """Show how far the files are checked; their card once they are."""
+        """Show how far the files are checked, or the encoder is loaded; the card once that is done."""
         self.refusal.hide()
         self.add_button.setEnabled(False)
         self.jobs.watch(handle)
-        handle.done.connect(self._added)
+        self._show(self.list.currentRow())
+        handle.done.connect(self._answered)
         handle.failed.connect(self._refused)
-        handle.finished.connect(lambda: self.add_button.setEnabled(True))
+        handle.finished.connect(self._free)
+
+    def _free(self) -> None:
+        self.add_button.setEnabled(True)
+        self._show(self.list.currentRow())
 
     def _choose(self) -> None:
         self.files = QFileDialog(self, self.tr("Add model"))
@@ -132,9 +145,12 @@ class ModelsDialog(QDialog):
         self.files.filesSelected.connect(lambda paths: self.added.emit(list(paths)))
         self.files.open()
 
-    def _added(self, result: ModelConverted) -> None:
-        self._wanted = result.card.key
-        self.changed.emit()
+    def _answered(self, result: ModelConverted | SpeedMeasured) -> None:
+        if isinstance(result, SpeedMeasured):
+            self._speeds[result.encoder] = result
+        else:
+            self._wanted = result.card.key
+            self.changed.emit()
 
     def _refused(self, failure: Failure) -> None:
         if failure.code != "cancelled":

@@ -20,6 +20,7 @@ JOBS: dict[type, str] = {
     r.ListModels: "skysense.jobs.list_models",
     r.EmbedScene: "skysense.jobs.embed",
     r.ConvertModel: "skysense.jobs.convert_model",
+    r.MeasureSpeed: "skysense.jobs.measure_speed",
     r.OpenView: "skysense.jobs.open_view",
     r.PromptView: "skysense.jobs.prompt_view",
     r.OutlineMask: "skysense.jobs.outline_mask",

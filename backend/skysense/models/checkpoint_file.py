@@ -6,7 +6,6 @@ tensors is refused; there is no fallback.
 
 from __future__ import annotations
 
-import pickle
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,13 +66,14 @@ def _open_archive(path: Path) -> dict[str, Tensor]:
     _check_archive(path)
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError as error:
-        raise ModelError(
-            f"{path.name} holds more than tensors and was not opened: {str(error).splitlines()[0][:200]}",
-            "Such a file can run code when it is opened. Ask its authors for a safetensors file.",
-        ) from error
     except Exception as error:  # the reader raises what it likes at a damaged file
-        raise ModelError(f"{path.name} cannot be read: {str(error).splitlines()[0][:200]}", REMEDY) from error
+        reason = str(error).splitlines()[0][:200]
+        if type(error).__name__ == "UnpicklingError":  # of a module that shipped code does not import
+            raise ModelError(
+                f"{path.name} holds more than tensors and was not opened: {reason}",
+                "Such a file can run code when it is opened. Ask its authors for a safetensors file.",
+            ) from error
+        raise ModelError(f"{path.name} cannot be read: {reason}", REMEDY) from error
     for wrapper in WRAPPERS:
         if isinstance(found, Mapping) and isinstance(found.get(wrapper), Mapping):
             found = found[wrapper]

@@ -130,6 +130,22 @@ class ModelConverted:
     seconds: float
 
 
+@dataclass(frozen=True)
+class MeasureSpeed:  # -> SpeedMeasured
+    """How fast an encoder is on this machine."""
+
+    encoder: str
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class SpeedMeasured:
+    encoder: str
+    megapixels_per_second: float  # of its first sensor, in tiles of 512 x 512 pixels
+    device: str
+    mode: str  # "fp32" or "bf16", and why
+
+
 # -- feature maps ----------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class EmbedScene:  # -> FeatureMapWritten
@@ -403,6 +419,7 @@ RESULTS: dict[type, type] = {
     EstimateCost: CostEstimate,
     ListModels: ModelList,
     ConvertModel: ModelConverted,
+    MeasureSpeed: SpeedMeasured,
     EmbedScene: FeatureMapWritten,
     OpenView: ViewReady,
     PromptView: MaskReady,

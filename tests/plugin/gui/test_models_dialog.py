@@ -69,5 +69,14 @@ def test_a_file_that_is_no_model_says_why_and_leaves_nothing(dialog, wait, model
     assert not list(models.iterdir()) and dialog.add_button.isEnabled()
 
 
+def test_the_speed_on_this_machine_is_measured_on_demand(dialog, wait):
+    assert "Speed here" not in dialog.card.toPlainText()
+    dialog.speed_button.click()
+    assert not dialog.speed_button.isEnabled()
+    wait(lambda: "Speed here" in dialog.card.toPlainText())
+    assert "megapixels a second on CPU" in dialog.card.toPlainText()
+    wait(lambda: dialog.speed_button.isEnabled() and not dialog.jobs.isVisible())
+
+
 def test_bundled_encoders_cannot_be_removed(dialog):
     assert dialog.list.currentRow() == 0 and not dialog.remove_button.isEnabled()
