@@ -97,7 +97,7 @@ def fit(sample: CellSample, widths: Sequence[int], told: Callable[[float], None]
     surroundings = sample.cover == 0
     if not surroundings.any():
         raise LabelError(
-            "The examples cover all of the scene: there is nothing to tell them from.",
+            "Beside the examples nothing is left of the scene to tell them from.",
             "Choose a larger extent, or fewer examples.",
         )
     edges = np.cumsum([0, *widths])
@@ -134,7 +134,7 @@ def _example_cells(cover: NDArray[np.float32]) -> Mask:
     """Cells that lie in an example; of examples smaller than that, those that hold most of one."""
     if not (cover > 0).any():
         raise LabelError(
-            "None of the examples lies where the layers have data.", "Draw an example on visible ground, or enlarge the extent."
+            "None of the examples holds a pixel with data.", "Draw an example on visible ground, or enlarge the extent."
         )
     for least in COVERED:
         if np.count_nonzero(cover >= least) >= LEAST_CELLS:

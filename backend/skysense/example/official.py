@@ -50,7 +50,7 @@ def official_mask(
     drawn = examples.draw(support) & seen
     if not drawn.any():
         raise LabelError(
-            "None of the examples lies where the layers have data.", "Draw an example on visible ground, or enlarge the extent."
+            "None of the examples holds a pixel with data.", "Draw an example on visible ground, or enlarge the extent."
         )
     example = _normalised(picture, seen).to(device)
     labels = torch.from_numpy(drawn.astype(np.int64) * LABEL).to(device)

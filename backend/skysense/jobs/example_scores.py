@@ -82,7 +82,7 @@ def score_by_prototype(scorer: TileScorer, tiling: Tiling, examples: Examples, l
     """Write the log odds of every valid pixel to the layer.
 
     Raises:
-        LabelError: the examples lie on no data, or cover all of the scene.
+        LabelError: the examples hold no data, or nothing is left beside them.
     """
     chosen = _chosen(tiling, examples)
     work = len(chosen) + len(tiling)

@@ -59,7 +59,7 @@ def test_examples_smaller_than_a_cell_are_the_cells_that_hold_most_of_one():
 
 
 def test_examples_on_no_data_and_nothing_but_examples_are_refused():
-    with pytest.raises(LabelError, match="None of the examples lies where.*Draw an example on visible ground"):
+    with pytest.raises(LabelError, match="None of the examples holds a pixel with data.*Draw an example on visible ground"):
         fit(sample(examples=0), [8, 4])
-    with pytest.raises(LabelError, match="cover all of the scene.*larger extent"):
+    with pytest.raises(LabelError, match="nothing is left of the scene.*larger extent"):
         fit(sample(others=0), [8, 4])

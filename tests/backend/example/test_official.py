@@ -60,7 +60,7 @@ def test_windows_cover_the_scene_and_no_data_is_not_found(model, wide):
 def test_examples_without_data_and_sensors_without_colours_are_refused(model, wide):
     with SceneReader(scene_from_files([wide], sensors=["hr"])) as scene:
         on_no_data = official_mask(model, scene, examples_at(scene, 685, 100, 5), lambda share, text: None)
-        with pytest.raises(LabelError, match="None of the examples lies where"):
+        with pytest.raises(LabelError, match="None of the examples holds a pixel with data"):
             next(on_no_data)
     with SceneReader(scene_from_files([str(DATA / "treesat_ts/S2_20190622.tif")])) as scene:
         without_colours = official_mask(model, scene, examples_at(scene, 1, 1, 2), lambda share, text: None)

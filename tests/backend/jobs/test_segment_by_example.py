@@ -142,9 +142,27 @@ def test_examples_that_cover_everything_are_refused(request_of, tmp_path):
     with rasterio.open(IMAGE) as file:
         everything = str(tmp_path / "e.gpkg")
         write_polygons(everything, "e", [shapely.box(*file.bounds)], {"n": [1]}, file.crs.to_string())
-    with pytest.raises(LabelError, match="nothing to tell them from"):
+    with pytest.raises(LabelError, match="nothing is left of the scene"):
         segment_by_example.run(replace(request_of, examples_path=everything), SilentReport())
     assert [path.name for path in tmp_path.iterdir()] == ["e.gpkg"]
+
+
+@pytest.mark.parametrize(("height", "width", "side", "empty"), [(40, 50, 2, False), (600, 300, 100, False), (40, 50, 10, True)])
+def test_odd_sizes_without_a_crs_and_without_data(tmp_path, height, width, side, empty):
+    """Smaller than a tile, larger than one; coordinates are pixels, rows counted downwards from 0."""
+    path, examples = str(tmp_path / "image.tif"), str(tmp_path / "e.gpkg")
+    values = np.random.default_rng(0).integers(0 if empty else 1, 1 if empty else 255, (3, height, width)).astype(np.uint8)
+    with rasterio.open(path, "w", driver="GTiff", count=3, height=height, width=width, dtype="uint8", nodata=0) as file:
+        file.write(values)
+    write_polygons(examples, "e", [shapely.box(1, -1 - side, 1 + side, -1)], {"n": [1]}, "")
+    scene = scene_from_files([path], sensors=["hr"], bands=["R=1 G=2 B=3"])
+    request = SegmentByExample(scene, examples, None, str(tmp_path / "m.tif"), str(tmp_path / "p.gpkg"), None, device="cpu")
+    if empty:
+        with pytest.raises(LabelError, match="None of the examples holds a pixel with data"):
+            segment_by_example.run(request, SilentReport())
+        return
+    segment_by_example.run(request, SilentReport())
+    assert read(request.mask_path).shape == (height, width) and set(np.unique(read(request.mask_path))) <= {0, 1}
 
 
 def test_a_cancel_leaves_no_file(request_of, tmp_path):
