@@ -103,6 +103,11 @@ def train(desktop: Desktop) -> None:
     desktop.ask("dock().models.list.setCurrentRow(1)")
     time.sleep(3)
     desktop.picture(IMAGES / "models.png")
+    desktop.ask("dock().models.list.setCurrentRow(0)")
+    desktop.ask("dock().models.speed_button.click()")
+    desktop.wait("'Speed here' in dock().models.card.toPlainText()", 60)
+    time.sleep(1)
+    desktop.picture(IMAGES / "card.png")
 
 
 def segment(desktop: Desktop) -> None:
@@ -119,6 +124,18 @@ def segment(desktop: Desktop) -> None:
         time.sleep(1)
     desktop.ask("iface.messageBar().clearWidgets()")
     desktop.picture(IMAGES / "segment.png")
+    example(desktop)
+
+
+def example(desktop: Desktop) -> None:
+    """Everything that is like the roofs that were kept."""
+    desktop.click('where("segment.keep_button")')
+    desktop.wait("dock().segment.more_button.isEnabled()", 30)
+    desktop.click('where("segment.more_button")')
+    desktop.wait("'Found areas' in layers()", 180)
+    desktop.ask("iface.messageBar().clearWidgets()")
+    time.sleep(3)
+    desktop.picture(IMAGES / "example.png")
 
 
 if __name__ == "__main__":

@@ -366,13 +366,14 @@ def one_shot_pair(fixture: Fixture) -> Outputs:
     days = None
     if "in_s2_ct" in arrays:
         days = torch.stack([arrays["in_s2_ct"], arrays["in_s2_ct2"]], dim=1) + 1
+    present = arrays["in_flags"].bool()
     pair = PromptedPair(
         hr=arrays["in_hr"],
         labels=named.labels,
         hidden=arrays["in_anno_mask"],
         s2=arrays["in_s2"],
         s1=arrays["in_s1"],
-        present=arrays["in_flags"].bool(),
+        present=present,
         s2_days=days,
     )
     outputs: dict[str, nn.Module] = {
@@ -400,6 +401,10 @@ def one_shot_pair(fixture: Fixture) -> Outputs:
         found |= {f"out_g_{sensor}": x for sensor, x in zip(SENSORS, done.decoded)}
         found |= {f"out_logits_{sensor}": x for sensor, x in zip(SENSORS, done.logits)}
         found["out_loss_quant"] = done.divergence[None]
+        top = (said.pyramid[-1], found["out_s2_up"], found["out_s1_up"])
+        found["out_vae_loss"] = completion_loss(top, done.decoded, present, done.divergence)[None]
+    if said.logits.shape[-2:] == named.labels.shape[-2:]:
+        found["out_rec_loss"] = annotation_loss(said.logits, named.labels, found["out_mask_hr"])[None]
     return found
 
 
