@@ -32,7 +32,7 @@ class CardView(QTextBrowser):
             facts.append((self.tr("Speed here"), self._speed(speed)))
         if card.encoder != card.key:
             facts.append((self.tr("Stands on"), card.encoder))
-        if card.path:
+        if card.path == card.key:  # the user's own; what came with the plugin is nothing to look for
             facts.append((self.tr("File"), card.path))
         rows = "".join(f"<tr><td><b>{escape(name)}</b>&nbsp;&nbsp;</td><td>{escape(value)}</td></tr>" for name, value in facts)
         return f"<h3>{escape(card.label)}</h3><p>{escape(card.description)}</p><table>{rows}</table>"
