@@ -20,6 +20,7 @@ from skysense.protocol.requests import (
     DetectChange,
     ModelCard,
     OpenView,
+    SegmentByExample,
     TrainSegmentation,
 )
 from skysense.protocol.scene_source import (
@@ -92,6 +93,22 @@ def test_applying_a_model(worker, large_scene, tmp_path):
     request = ApplyModel(large_scene, str(model), str(folder / "c.tif"), str(folder / "p.tif"), device="cpu")
     for stage in ("Loading the model", "Classifying tiles"):
         cancelled(worker, request, stage, folder)
+
+
+@needs_weights
+@pytest.mark.parametrize("stage", ["Learning from the examples", "Scoring tiles"])
+def test_segmenting_by_example(worker, large_scene, tmp_path, stage):
+    path = large_scene.acquisitions[0].path
+    with rasterio.open(path) as file:
+        left, top, side, crs = file.bounds.left, file.bounds.top, 60 * file.res[0], file.crs.to_string()
+    boxes = [shapely.box(left + side * x, top - side, left + side * (x + 0.9), top) for x in range(3)]
+    examples = tmp_path / "examples.gpkg"
+    pyogrio.raw.write(examples, shapely.to_wkb(np.array(boxes, dtype=object)), [np.arange(3)], ["n"], driver="GPKG",
+                      geometry_type="Polygon", crs=crs)  # fmt: skip
+    folder = tmp_path / "out"
+    folder.mkdir()
+    outputs = (str(folder / name) for name in ("m.tif", "p.gpkg", "s.tif"))
+    cancelled(worker, SegmentByExample(large_scene, str(examples), None, *outputs, device="cpu"), stage, folder)
 
 
 @needs_weights
