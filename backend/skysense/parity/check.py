@@ -10,13 +10,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from skysense.parity import skysense_pp, skysense_v1
+from skysense.parity import skysense_pp, skysense_pp_whole, skysense_v1
 from skysense.parity.fixtures import Fixture, read_fixtures
 
 log = logging.getLogger(__name__)
 
 Runner = Callable[[Fixture], Mapping[str, Tensor]]
-RUNNERS: dict[str, Mapping[str, Runner]] = {"skysense": {**skysense_v1.RUNNERS, **skysense_pp.RUNNERS}}  # by family
+RUNNERS: dict[str, Mapping[str, Runner]] = {  # by family
+    "skysense": {**skysense_v1.RUNNERS, **skysense_pp.RUNNERS, **skysense_pp_whole.RUNNERS},
+}
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor, nn
 
 from skysense.models.skysense import official_keys
 from skysense.models.skysense.annotation import SemanticConfig
+from skysense.models.skysense.completion import SENSORS, CompletionConfig
 from skysense.models.skysense.fusion import FusionConfig
 from skysense.models.skysense.swin_v2 import SwinV2Config
 from skysense.models.skysense.uper_head import UPerHeadConfig
 from skysense.models.skysense.vit import ViTConfig
 from skysense.parity.options import Options, expect, pair
+
+RELEASED_ATTENTION = (256, 512, 1024)  # widths of the projected attentions that the released class has built in
+RELEASED_ATTENTION_HEADS = 16
 
 ARCHITECTURES: Mapping[str, tuple[int, tuple[int, ...], tuple[int, ...], int]] = {  # width, depths, heads, extra norm
     "tiny": (96, (2, 2, 6, 2), (3, 6, 12, 24), 0),
@@ -130,6 +135,55 @@ def uper_config(options: Options, *, round_pooled: bool) -> tuple[UPerHeadConfig
         round_pooled=round_pooled,
     )
     return config, list(options.take("in_index", range(len(widths))))
+
+
+def swin_msl_configs(options: Options) -> tuple[SwinV2Config, SemanticConfig]:
+    """`_attn_dims` stands for the widths that the released class has built in."""
+    given = options.take("_attn_dims")
+    use = options.take("use_attn", given is not None)
+    *widths, heads = given or (*RELEASED_ATTENTION, RELEASED_ATTENTION_HEADS)
+    semantic = semantic_config(options, tuple(widths) if use else (), heads)
+    config = swin_config(options)
+    options.done()
+    return config, semantic
+
+
+def vit_msl_configs(options: Options) -> tuple[ViTConfig, SemanticConfig, list[int]]:
+    """`_attn_heads` asks for the attentions after the first blocks; the released class reads `with_cls_pos` in vain."""
+    heads = options.take("_attn_heads")
+    use = options.take("use_attn", heads is not None)
+    options.take("with_cls_pos")
+    expect(options, "with_cls_token", False)  # with it, the released class would lose its first patch
+    expect(options, "output_cls_token", False)
+    semantic = semantic_config(options, (), heads or RELEASED_ATTENTION_HEADS)
+    config = vit_config(options)
+    levels = vit_levels(options, config.depth)
+    options.done()
+    return config, replace(semantic, attention=(config.width,) * 3 if use else ()), levels
+
+
+def cls_fusion_config(neck: Options) -> FusionConfig:
+    """Of `TransformerEncoder` where it gives its class token alone."""
+    expect(neck, "with_cls_token", True)
+    expect(neck, "output_cls_token", True)
+    config = fusion_config(neck)
+    neck.done()
+    return config
+
+
+def completion_config(options: Options) -> CompletionConfig:
+    """Of `ModalityCompletion`."""
+    widths = {options.take(f"input_shape_{sensor}", (2816,))[0] for sensor in SENSORS}
+    if len(widths) != 1:
+        raise ValueError(f"features of different widths are not supported: {sorted(widths)}")
+    config = CompletionConfig(
+        width=widths.pop(),
+        inner_width=options.take("conv_dim", 256),
+        code_width=options.take("z_dim", 256),
+        codes=options.take("n_codebook", 8192),
+    )
+    options.done()
+    return config
 
 
 def norm_eps(options: Options) -> float:
