@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from qgis.gui import QgsMapCanvas, QgsMessageBar
 from qgis.PyQt.QtCore import QSize
 
 from skysense_qgis.gui.dock import SkySenseDock
+from skysense_qgis.settings import Settings
 
 
 @pytest.fixture
@@ -30,6 +33,15 @@ def dock(qgis_new_project, engine, canvas):
     yield dock
     dock.remove()
     dock.deleteLater()
+
+
+@pytest.fixture
+def models(tmp_path):
+    """A folder for models of the test's own."""
+    before = Settings.load()
+    replace(before, models_folder=str(tmp_path / "models")).save()
+    yield tmp_path / "models"
+    before.save()
 
 
 @pytest.fixture

@@ -2,23 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from qgis.PyQt.QtWidgets import QAbstractButton
 
-from skysense_qgis.settings import Settings
-
 RANDOM = Path(__file__).resolve().parents[2] / "data/models/random_hr.safetensors"
-
-
-@pytest.fixture
-def models(tmp_path):
-    before = Settings.load()
-    replace(before, models_folder=str(tmp_path / "models")).save()
-    yield tmp_path / "models"
-    before.save()
 
 
 @pytest.fixture

@@ -2,23 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from qgis.core import QgsFeature, QgsGeometry, QgsProject, QgsRectangle, QgsVectorLayer
 from qgis.PyQt.QtWidgets import QAbstractButton
-
-from skysense_qgis.settings import Settings
-
-
-@pytest.fixture
-def models(tmp_path):
-    """A folder for models of the test's own."""
-    before = Settings.load()
-    replace(before, models_folder=str(tmp_path / "models")).save()
-    yield tmp_path / "models"
-    before.save()
 
 
 @pytest.fixture
