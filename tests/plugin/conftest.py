@@ -44,6 +44,22 @@ def engine(qgis_app, monkeypatch, tmp_path):
     engine.close()
 
 
+@pytest.fixture(scope="session")
+def warm_engine(qgis_app, tmp_path_factory):
+    """One real engine for all tests that do not end it: its workers load their libraries once."""
+    from skysense_qgis.client import client as client_module
+    from skysense_qgis.client import logs
+    from skysense_qgis.client.clearing import wait_for_clearing
+
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logs, "log_folder", lambda: folder)
+        engine = client_module.Engine()
+        wait_for_clearing(10)  # it looks for old logs there
+    yield engine
+    engine.close()
+
+
 @pytest.fixture
 def add_layer(qgis_new_project):
     """Adds a file of tests/data to the project."""

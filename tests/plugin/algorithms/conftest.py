@@ -40,20 +40,9 @@ class Said(QgsProcessingFeedback):
         self.warnings.append(warning)
 
 
-@pytest.fixture(scope="session")
-def engine(qgis_app, tmp_path_factory):
-    """One real engine for all tests of this folder, its logs in a folder of its own."""
-    from skysense_qgis.client import client as client_module
-    from skysense_qgis.client import logs
-    from skysense_qgis.client.clearing import wait_for_clearing
-
-    folder = tmp_path_factory.mktemp("cache")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(logs, "log_folder", lambda: folder)
-        engine = client_module.Engine()
-        wait_for_clearing(10)  # it looks for old logs there
-    yield engine
-    engine.close()
+@pytest.fixture
+def engine(warm_engine):
+    return warm_engine
 
 
 @pytest.fixture

@@ -70,12 +70,12 @@ def job(tmp_path, pixels: int, tile_px: int) -> EmbedScene:
     return EmbedScene(SceneSource((source,)), str(tmp_path / "f.tif"), None, tile_px=tile_px)
 
 
-def test_on_the_engines_thread_the_event_loop_goes_on(engine, tmp_path):
+def test_on_the_engines_thread_the_event_loop_goes_on(warm_engine, tmp_path):
     feedback, ticks = Said(), []
     timer = QTimer()
     timer.timeout.connect(lambda: ticks.append(time.monotonic()))
     timer.start(20)
-    result = run_request(engine, job(tmp_path, 512, 256), feedback)
+    result = run_request(warm_engine, job(tmp_path, 512, 256), feedback)
     assert Path(result.path).stat().st_size > 0 and result.bands == 16
     assert len(ticks) > 20
     assert feedback.infos[0] == "Starting" and "Encoding tiles" in feedback.infos
@@ -83,13 +83,13 @@ def test_on_the_engines_thread_the_event_loop_goes_on(engine, tmp_path):
     assert feedback.percents == sorted(feedback.percents) and feedback.percents[-1] > 50
 
 
-def test_a_failure_is_raised_with_sentence_and_remedy(engine):
+def test_a_failure_is_raised_with_sentence_and_remedy(warm_engine):
     with pytest.raises(RequestFailed, match=r"nowhere\.tif") as caught:
-        run_request(engine, DescribeRaster("/nowhere.tif"), None)
+        run_request(warm_engine, DescribeRaster("/nowhere.tif"), None)
     assert caught.value.failure.code == "raster" and caught.value.failure.remedy in str(caught.value)
 
 
-def test_a_cancel_on_the_engines_thread(engine, tmp_path):
+def test_a_cancel_on_the_engines_thread(warm_engine, tmp_path):
     """While the worker is at work: it has to stop, not only the client to answer."""
     feedback, asked = Said(), []
 
@@ -102,10 +102,10 @@ def test_a_cancel_on_the_engines_thread(engine, tmp_path):
     timer.timeout.connect(look)
     timer.start(10)
     with pytest.raises(RequestFailed) as caught:
-        run_request(engine, job(tmp_path, 2048, 256), feedback)
+        run_request(warm_engine, job(tmp_path, 2048, 256), feedback)
     assert time.monotonic() - asked[0] < 2.0
     assert caught.value.failure.code == "cancelled" and not list(tmp_path.glob("f.tif")) and not list(tmp_path.glob(".*"))
-    assert engine.jobs.state == "ready"
+    assert warm_engine.jobs.state == "ready"
 
 
 def test_a_cancel_on_the_engines_thread_before_the_worker_is_ready(engine, tmp_path):
@@ -117,15 +117,15 @@ def test_a_cancel_on_the_engines_thread_before_the_worker_is_ready(engine, tmp_p
     assert caught.value.failure.code == "cancelled" and time.monotonic() - asked < 1.0
 
 
-def test_from_background_threads_two_at_once(engine, ask, wait):
-    tasks = [ask(engine, ListModels(""), Said()), ask(engine, DescribeRaster(str(DATA / "treesat_ts/S2_20190622.tif")), Said())]
+def test_from_background_threads_two_at_once(warm_engine, ask, wait):
+    tasks = [ask(warm_engine, ListModels(""), Said()), ask(warm_engine, DescribeRaster(str(DATA / "treesat_ts/S2_20190622.tif")), Said())]
     wait(lambda: all(task.answer is not None for task in tasks))
     assert isinstance(tasks[0].answer, ModelList) and tasks[1].answer.sensor == "s2"
 
 
-def test_a_cancel_from_a_background_thread(engine, ask, wait, tmp_path):
+def test_a_cancel_from_a_background_thread(warm_engine, ask, wait, tmp_path):
     feedback = Said()
-    task = ask(engine, job(tmp_path, 2048, 256), feedback)
+    task = ask(warm_engine, job(tmp_path, 2048, 256), feedback)
     wait(lambda: "Sampling tiles" in feedback.infos)
     asked = time.monotonic()
     feedback.cancel()
@@ -188,7 +188,7 @@ def test_a_fault_in_handing_over_is_answered(engine, ask, wait, monkeypatch):
         run_request(engine, ListModels(""), None)
 
 
-def test_a_large_request_is_encoded_where_it_was_made(engine, ask, wait):
+def test_a_large_request_is_encoded_where_it_was_made(warm_engine, ask, wait):
     """A long series takes half a second; QGIS's own thread goes on meanwhile."""
     bands = (BandIndex("VV", 1), BandIndex("VH", 2))
     series = tuple(AcquisitionSource(f"/nowhere/{i}.tif", "s1", bands, Scaling(), None) for i in range(25_000))
@@ -196,14 +196,14 @@ def test_a_large_request_is_encoded_where_it_was_made(engine, ask, wait):
     began = time.monotonic()
     encode_call(request)
     alone = time.monotonic() - began
-    ready = ask(engine.jobs, ListModels(""), Said())
+    ready = ask(warm_engine.jobs, ListModels(""), Said())
     wait(lambda: ready.answer)
     ticks = [time.monotonic()]
     timer = QTimer()
     timer.setTimerType(Qt.TimerType.PreciseTimer)
     timer.timeout.connect(lambda: ticks.append(time.monotonic()))
     timer.start(10)
-    task = ask(engine.jobs, request, Said())
+    task = ask(warm_engine.jobs, request, Said())
     loop = QEventLoop()
     task.taskCompleted.connect(loop.quit)
     QTimer.singleShot(20_000, loop.quit)

@@ -70,14 +70,14 @@ def test_workers_start_when_they_are_first_needed(engine, wait):
     assert engine.capabilities.devices[0].key == "cpu" and engine.interactive.hello.pid == engine.interactive.pid
 
 
-def test_prompts_do_not_wait_for_long_jobs_and_a_cancel_leaves_nothing(engine, wait, long_job):
-    handle = engine.submit(long_job)
+def test_prompts_do_not_wait_for_long_jobs_and_a_cancel_leaves_nothing(warm_engine, wait, long_job):
+    handle = warm_engine.submit(long_job)
     answers, stages = answers_of(handle), stages_of(handle)
     wait(lambda: "Encoding tiles" in stages or answers)
-    first = answers_of(engine.submit(DescribeRaster(str(DATA / "kampala/images/kampala_a.tif"))))
+    first = answers_of(warm_engine.submit(DescribeRaster(str(DATA / "kampala/images/kampala_a.tif"))))
     wait(lambda: first)
     began = time.monotonic()
-    second = answers_of(engine.submit(DescribeRaster(str(DATA / "naip_wetlands/NAIP_20090818.tif"))))
+    second = answers_of(warm_engine.submit(DescribeRaster(str(DATA / "naip_wetlands/NAIP_20090818.tif"))))
     wait(lambda: second)
     assert time.monotonic() - began < 2.0 and second[0].count == 4
     assert not answers
@@ -88,18 +88,18 @@ def test_prompts_do_not_wait_for_long_jobs_and_a_cancel_leaves_nothing(engine, w
     assert list(Path(long_job.output_path).parent.iterdir()) == []
 
 
-def test_a_job_in_the_line_is_cancelled_alone(engine, wait, long_job):
-    at_work = engine.submit(long_job)
+def test_a_job_in_the_line_is_cancelled_alone(warm_engine, wait, long_job):
+    at_work = warm_engine.submit(long_job)
     answers, stages = answers_of(at_work), stages_of(at_work)
     wait(lambda: "Encoding tiles" in stages or answers)
-    pid = engine.jobs.pid
-    waiting = engine.submit(long_job)
+    pid = warm_engine.jobs.pid
+    waiting = warm_engine.submit(long_job)
     other = answers_of(waiting)
     waiting.cancel()
     wait(lambda: other, 2)
     end = time.monotonic() + 3.0  # longer than the client's patience with a cancelled job
     wait(lambda: time.monotonic() > end)
-    assert other[0].code == "cancelled" and not answers and engine.jobs.pid == pid
+    assert other[0].code == "cancelled" and not answers and warm_engine.jobs.pid == pid
     at_work.cancel()
     wait(lambda: answers)
 
@@ -145,10 +145,10 @@ def test_what_cannot_be_sent_fails_through_the_handle(engine, wait):
     assert "finite" in wait(lambda: answers)[0].sentence
 
 
-def test_a_job_in_the_line_says_so_once(engine, wait, long_job):
-    at_work = engine.submit(long_job)
+def test_a_job_in_the_line_says_so_once(warm_engine, wait, long_job):
+    at_work = warm_engine.submit(long_job)
     stages = stages_of(at_work)
-    waiting = engine.jobs.submit(ListModels(""))
+    waiting = warm_engine.jobs.submit(ListModels(""))
     answers, told = answers_of(waiting), stages_of(waiting)
     wait(lambda: "Encoding tiles" in stages)
     assert told == ["Waiting for another job"] and "Waiting for another job" not in stages
@@ -321,8 +321,8 @@ def test_closing_in_the_event_loop_does_not_hold_it(engine, wait, long_job):
     assert list(Path(long_job.output_path).parent.iterdir()) == []
 
 
-def test_the_report_is_scrubbed_of_the_home_folder(engine, wait):
-    answers = answers_of(engine.submit(Diagnose(str(Path.home()))))
+def test_the_report_is_scrubbed_of_the_home_folder(warm_engine, wait):
+    answers = answers_of(warm_engine.submit(Diagnose(str(Path.home()))))
     diagnosis = wait(lambda: answers)[0]
     assert isinstance(diagnosis, Diagnosis)
     assert any(line.startswith("torch: 2") for line in diagnosis.lines)

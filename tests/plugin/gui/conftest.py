@@ -24,6 +24,16 @@ def canvas(qgis_app, wait):
 
 
 @pytest.fixture
+def engine(warm_engine, wait):
+    """The same for all tests of this folder; none leaves work behind for the next one."""
+    yield warm_engine
+    for client in (warm_engine.interactive, warm_engine.jobs):
+        for handle in tuple(client._jobs.values()):
+            handle.cancel()
+    wait(lambda: not warm_engine.interactive.busy and not warm_engine.jobs.busy)
+
+
+@pytest.fixture
 def dock(qgis_new_project, engine, canvas):
     bar = QgsMessageBar()
     dock = SkySenseDock(engine, canvas, bar)
