@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from qgis.core import QgsSettings
 from .paths import cache_folder, models_folder
 
 _PREFIX = "skysense/"
+_RUNS = _PREFIX + "pretraining_runs"
 
 
 @dataclass(frozen=True)
@@ -51,3 +54,25 @@ class Settings:
             return round(1e9 * float(self.cache_limit))
         except ValueError:  # edited by hand
             return 5 * 10**9
+
+
+@dataclass(frozen=True)
+class KnownRun:
+    """A pretraining run to be found again at the next start."""
+
+    folder: str
+    keep: bool  # whether it goes on when QGIS closes
+    window: int  # process number of the QGIS that decides about it
+
+
+def known_runs() -> list[KnownRun]:
+    """The newest first; entries that were edited by hand into something else are left out."""
+    try:
+        stored = json.loads(str(QgsSettings().value(_RUNS, "[]")))
+        return [KnownRun(str(entry["folder"]), bool(entry["keep"]), int(entry["window"])) for entry in stored]
+    except (ValueError, TypeError, KeyError):
+        return []
+
+
+def save_known_runs(runs: Iterable[KnownRun]) -> None:
+    QgsSettings().setValue(_RUNS, json.dumps([asdict(run) for run in runs]))

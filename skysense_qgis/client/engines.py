@@ -1,4 +1,5 @@
-"""Which environments of the engine are in use: each QGIS leaves a note in the one that it starts workers from.
+"""Which environments of the engine are in use: each QGIS leaves a note in the one that it starts workers from, and one for
+each pretraining run, which may outlive it.
 
 Another window may run another version of the plugin, with an environment of its own in the same cache folder.
 """
@@ -17,11 +18,11 @@ NOTES = "used-by"
 UNKNOWN_S = 7 * 86400  # a note from another machine, or from before this one was started, counts for so long
 
 
-def note_use(home: Path) -> Path | None:
-    """Say that this process uses an environment; the note, None for one that the plugin has not made."""
+def note_use(home: Path, pid: int | None = None) -> Path | None:
+    """Say that a process, this one or another, uses an environment; the note, None for one that the plugin has not made."""
     if not home.name.startswith(PREFIX):
         return None
-    note = home / NOTES / f"qgis.{mark(os.getpid())}.note"
+    note = home / NOTES / f"qgis.{mark(pid or os.getpid())}.note"
     with suppress(OSError):  # it goes just now: the worker will not start, and says so
         note.parent.mkdir(exist_ok=True)
         note.touch()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,21 @@ def warm_engine(qgis_app, tmp_path_factory):
         wait_for_clearing(10)  # it looks for old logs there
     yield engine
     engine.close()
+
+
+@pytest.fixture
+def stand_in(qgis_app):
+    """Pretraining by a program that obeys the contract of the run folder and learns nothing; no run is known before."""
+    from skysense_qgis.settings import Settings, known_runs, save_known_runs
+
+    before = Settings.load()
+    replace(before, interpreter=str(Path(__file__).parent / "stand_ins/pretrain.py")).save()
+    save_known_runs([])
+    yield
+    for run in known_runs():
+        (Path(run.folder) / "stop").touch()
+    save_known_runs([])
+    before.save()
 
 
 @pytest.fixture
