@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.nn.functional as differentiable
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
@@ -35,11 +35,8 @@ class Ranks:
         """(...) of this rank -> (ranks, ...) of all; gradients pass where there are any."""
         if self.world == 1:
             return x[None]
-        if x.requires_grad:
-            return torch.stack(differentiable.all_gather(x))  # type: ignore[no-untyped-call]
-        parts = [torch.empty_like(x) for _ in range(self.world)]
-        dist.all_gather(parts, x.contiguous())
-        return torch.stack(parts)
+        gathered: Tensor = _Gather.apply(x.contiguous(), self.rank, self.world)  # type: ignore[no-untyped-call]
+        return gathered
 
     def any(self, flag: bool, device: torch.device) -> bool:
         """Whether any rank says so: all of them then do the same."""
@@ -56,14 +53,31 @@ class Ranks:
         kind = next(module.parameters()).device.type
         mesh = init_device_mesh(kind, (self.world,))
         for block in blocks:
-            fully_shard(block, mesh=mesh)
-        fully_shard(module, mesh=mesh)
+            fully_shard(block, mesh=mesh, reshard_after_forward=True)
+        fully_shard(module, mesh=mesh, reshard_after_forward=True)  # the teacher has no backward that would do it
         for method in methods:
             register_fsdp_forward_method(module, method)
 
     def leave(self) -> None:
         if self.world > 1:
             dist.destroy_process_group()
+
+
+class _Gather(torch.autograd.Function):
+    """(...) -> (ranks, ...). What is done with a rank's part anywhere sums up to its gradient."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, rank: int, world: int) -> Tensor:
+        context.rank = rank
+        parts = [torch.empty_like(x) for _ in range(world)]
+        dist.all_gather(parts, x)
+        return torch.stack(parts)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        total = gradients[0].contiguous()
+        dist.all_reduce(total)
+        return total[context.rank], None, None
 
 
 def join() -> Ranks:

@@ -68,8 +68,8 @@ class Pretraining:
         if not settings.train_stem:
             freeze_inherited_stems(encoder)
         _wake_prototypes(encoder, settings.seed)
-        self.student = Learner(encoder, settings.outputs).to(device)
-        self.teacher = teacher_of(self.student)
+        self.student = Learner(encoder, settings.outputs).to(device).train()
+        self.teacher = teacher_of(self.student).eval()
         self._prepare()
         self._optimizer = _adamw(self.student, settings)
         self._centres = {name: torch.zeros(settings.outputs, device=device) for name in self.student.heads}
