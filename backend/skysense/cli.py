@@ -130,6 +130,25 @@ def _add_jobs(commands: Any) -> None:
     train.add_argument("--seed", type=int, default=0)
     _engine_arguments(train)
 
+    pretrain = _job(commands, "pretrain", _pretrain, "pretrain an encoder on shards, or go on with a run that stopped")
+    pretrain.add_argument("run_folder", metavar="RUN", help="folder of the run; without --shards, one to go on with")
+    pretrain.add_argument("--shards", nargs="+", metavar="FOLDER", help="made by `skysense shards`: begin a new run")
+    pretrain.add_argument("--preset", default="nano", help="size: nano, tiny, base, huge (default: nano)")
+    pretrain.add_argument("--start", metavar="WEIGHTS", help="file of that size, or `bundled` (default: random weights)")
+    pretrain.add_argument("--keep", type=_number, default=0.0, metavar="WEIGHT", help="stay near the features of --start")
+    pretrain.add_argument("--steps", type=_whole_from(1), default=1000)
+    pretrain.add_argument("--batch", type=_whole_from(1), default=8, help="samples a step, over all processes")
+    pretrain.add_argument("--accumulate", type=_whole_from(1), default=1, help="parts of a batch, one after the other")
+    pretrain.add_argument("--learning-rate", type=_number, default=5e-4)
+    pretrain.add_argument("--contrast", default="sinkhorn", help="sinkhorn, centring, info-nce (default: sinkhorn)")
+    pretrain.add_argument("--local-views", type=_whole_from(0), default=4, help="small views of each sample")
+    pretrain.add_argument("--save-memory", action="store_true", help="compute a part of the activations again")
+    pretrain.add_argument("--save-every", type=_whole_from(1), default=100, metavar="STEPS")
+    pretrain.add_argument("--log-every", type=_whole_from(1), default=5, metavar="STEPS")
+    pretrain.add_argument("--workers", type=_whole_from(0), default=1, help="processes that prepare batches")
+    pretrain.add_argument("--seed", type=_whole_from(0), default=0)
+    pretrain.add_argument("--device", default="auto", help="auto, cpu, cuda")
+
     apply = _job(commands, "apply", _apply, "class raster of a scene by a fine-tuned model")
     _scene_arguments(apply)
     apply.add_argument("--model", required=True, help="model that `skysense train` wrote")
@@ -316,6 +335,39 @@ def _train(options: argparse.Namespace) -> int:
     if trained.stopped != "cancelled":
         return 0
     print(f"Stopped: the best model so far, of step {trained.best_step}, is kept.", file=sys.stderr)
+    return STOPPED
+
+
+def _pretrain(options: argparse.Namespace) -> int:
+    from skysense.jobs import pretrain
+    from skysense.jobs.bar import BarReport
+    from skysense.training.pretraining.settings import PretrainSettings
+    from skysense.training.views import ViewSettings
+
+    new = None
+    if options.shards:
+        settings = PretrainSettings(
+            preset=options.preset,
+            start=options.start if options.start in (None, pretrain.BUNDLED) else _absolute(options.start),
+            keep=options.keep,
+            steps=options.steps,
+            batch=options.batch,
+            accumulate=options.accumulate,
+            learning_rate=options.learning_rate,
+            contrast=options.contrast,
+            save_memory=options.save_memory,
+            save_every=options.save_every,
+            log_every=options.log_every,
+            workers=options.workers,
+            seed=options.seed,
+            views=ViewSettings(local_views=options.local_views),
+        )
+        new = pretrain.NewRun(tuple(Path(_absolute(folder)) for folder in options.shards), settings)
+    with BarReport() as report:
+        state = pretrain.run(Path(_absolute(options.run_folder)), options.device, report, new)
+    if state == "finished":
+        return 0
+    print(f"Stopped and saved. `skysense pretrain {options.run_folder}` goes on.", file=sys.stderr)
     return STOPPED
 
 
