@@ -2,58 +2,82 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from qgis.PyQt.QtCore import QPointF, QRectF, Qt
-from qgis.PyQt.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
+from qgis.PyQt.QtGui import QColor, QFontMetrics, QPainter, QPaintEvent, QPen, QPolygonF
 from qgis.PyQt.QtWidgets import QSizePolicy, QWidget
 
 from ..protocol.messages import Series
 
-LOSSES, SHARES = ("#2f7ed8", "#7a5fb5"), ("#d9730d", "#2c8a3c")  # hold on light and dark windows
+# Hold on light and dark windows, and are told apart where a colour is missing in the eye.
+LOSSES = ("#2f7ed8", "#7a5fb5", "#d9730d", "#2c8a3c", "#c2417c", "#8a6d3b", "#4b9aa8")
+SHARES = ("#d9730d", "#2c8a3c", "#2f7ed8", "#7a5fb5", "#c2417c", "#8a6d3b")
 SHARE_NAMES = ("IoU", "accuracy")  # series of such names are shares of 1, on the right-hand axis
 LINES = 4  # of the grid
-MARGIN, FOOT, AXIS = 8, 26, 44  # pixels
+MARGIN, AXIS = 8, 48  # pixels
+MOST_POINTS = 2000  # of a curve; beyond, neighbours become one
+
+
+def is_share(name: str) -> bool:
+    return any(part in name for part in SHARE_NAMES)
 
 
 class Curves(QWidget):
     """Losses on the left axis, from 0 to the largest; shares (mean IoU) on the right one, from 0 to 1."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, parent: QWidget | None = None, is_share: Callable[[str], bool] = is_share) -> None:
         super().__init__(parent)
+        self._is_share = is_share
         self._points: dict[str, list[tuple[int, float]]] = {}
         self.setMinimumHeight(150)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
     def add(self, points: tuple[Series, ...]) -> None:
+        """A run that goes on from an earlier step replaces what it had drawn beyond."""
         for point in points:
-            self._points.setdefault(point.name, []).append((point.step, point.value))
+            curve = self._points.setdefault(point.name, [])
+            while curve and curve[-1][0] >= point.step:
+                curve.pop()
+            curve.append((point.step, point.value))
+            if len(curve) > MOST_POINTS:
+                self._points[point.name] = _thinned(curve)
         if points:
             self.update()
 
+    def clear(self) -> None:
+        self._points = {}
+        self.update()
+
     def latest(self) -> dict[str, float]:
-        return {name: points[-1][1] for name, points in self._points.items()}
+        return {name: points[-1][1] for name, points in self._points.items() if points}
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        frame = QRectF(AXIS, MARGIN, self.width() - 2 * AXIS, self.height() - MARGIN - FOOT - painter.fontMetrics().height())
         if not self._points:
             painter.setPen(self.palette().color(self.foregroundRole()))
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self.tr("The curves appear with the first steps."))
             return
-        shares = [name for name in self._points if any(part in name for part in SHARE_NAMES)]
+        shares = [name for name in self._points if self._is_share(name)]
         losses = [name for name in self._points if name not in shares]
+        colours = {name: QColor(LOSSES[number % len(LOSSES)]) for number, name in enumerate(losses)}
+        colours |= {name: QColor(SHARES[number % len(SHARES)]) for number, name in enumerate(shares)}
+        labels = {name: f"{name} {self._points[name][-1][1]:.3f}" for name in colours}
+        rows = _rows(labels, self.width() - 2 * AXIS, painter.fontMetrics())
+        line = painter.fontMetrics().height()
+        foot = line + MARGIN + len(rows) * line
+        frame = QRectF(AXIS, MARGIN, self.width() - 2 * AXIS, self.height() - 2 * MARGIN - foot)
         last = max(points[-1][0] for points in self._points.values()) or 1
         most = max((value for name in losses for _, value in self._points[name]), default=1.0) or 1.0
         self._grid(painter, frame, last, most if losses else None, bool(shares))
-        left = frame.left()
-        for names, colours, top in ((losses, LOSSES, most), (shares, SHARES, 1.0)):
-            for number, name in enumerate(names):
-                colour = QColor(colours[number % len(colours)])
-                painter.setPen(QPen(colour, 2))
-                self._line(painter, frame, self._points[name], last, top)
-                label = f"{name} {self._points[name][-1][1]:.3f}"
-                painter.drawText(QPointF(left, self.height() - MARGIN), label)
-                left += painter.fontMetrics().horizontalAdvance(label) + 2 * MARGIN
+        for name, colour in colours.items():
+            painter.setPen(QPen(colour, 2))
+            self._line(painter, frame, self._points[name], last, most if name in losses else 1.0)
+        for number, row in enumerate(reversed(rows)):
+            for left, name in row:
+                painter.setPen(colours[name])
+                painter.drawText(QPointF(frame.left() + left, self.height() - MARGIN - number * line), labels[name])
 
     def _grid(self, painter: QPainter, frame: QRectF, last: int, most: float | None, shares: bool) -> None:
         """Lines with their values; the steps below."""
@@ -61,8 +85,9 @@ class Curves(QWidget):
         faint = QColor(text)
         faint.setAlpha(50)
         height = painter.fontMetrics().height()
-        for line in range(LINES + 1):
-            part = line / LINES
+        lines = max(1, min(LINES, int(frame.height() / (1.2 * height))))  # as many as their values find room
+        for line in range(lines + 1):
+            part = line / lines
             y = frame.bottom() - part * frame.height()
             painter.setPen(QPen(faint, 1))
             painter.drawLine(QPointF(frame.left(), y), QPointF(frame.right(), y))
@@ -89,3 +114,23 @@ class Curves(QWidget):
         if len(placed) < 30:  # single points are seen, many are a line
             for point in placed:
                 painter.drawEllipse(point, 2.0, 2.0)
+
+
+def _rows(labels: dict[str, str], width: int, metrics: QFontMetrics) -> list[list[tuple[int, str]]]:
+    """Where each label begins, in as many rows as they need."""
+    rows: list[list[tuple[int, str]]] = [[]]
+    left = 0
+    for name, label in labels.items():
+        needed = metrics.horizontalAdvance(label)
+        if rows[-1] and left + needed > width:
+            rows.append([])
+            left = 0
+        rows[-1].append((left, name))
+        left += needed + 2 * MARGIN
+    return rows
+
+
+def _thinned(curve: list[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Half as many points, each the mean of two neighbours at the second one's step; the last one stays as it is."""
+    pairs = zip(curve[:-1:2], curve[1:-1:2])
+    return [*((step, (first + second) / 2) for (_, first), (step, second) in pairs), curve[-1]]

@@ -31,6 +31,7 @@ from ..protocol.requests import (
     ModelConverted,
     ModelList,
     ModelTrained,
+    ShardsMade,
     SpeedMeasured,
     TrainSegmentation,
 )
@@ -46,6 +47,7 @@ from .panels.change import ChangePanel
 from .panels.features import FeaturesPanel
 from .panels.job_panel import JobPanel
 from .panels.train import TrainPanel
+from .pretraining import Pretraining
 from .scene_panel import ScenePanel
 from .segment_panel import SegmentPanel
 from .setup_dialog import SetupDialog
@@ -74,8 +76,11 @@ class SkySenseDock(QgsDockWidget):
         self.runner.busy_changed.connect(lambda busy: self._enable(not busy))
         self.runner.done.connect(self._done)
         self.runner.failed.connect(self.show_failure)
+        self.pretraining = Pretraining(self.scene, self.options, self.runner, self)
+        self.pretraining.at_work_changed.connect(self.train.show_pretraining)
+        self.train.pretraining_wanted.connect(self.pretraining.open)
         self._build()
-        for panel in (self.scene, self.segment, self.runner, *self.job_panels):
+        for panel in (self.scene, self.segment, self.runner, self.pretraining, *self.job_panels):
             panel.message.connect(self.say)
         for panel in (self.scene, self.segment):
             panel.failed.connect(self.show_failure)
@@ -84,6 +89,7 @@ class SkySenseDock(QgsDockWidget):
         engine.state_changed.connect(self._state)
         self._state("")
         self._list_models()
+        self.pretraining.tell_found()
 
     @property
     def job_panels(self) -> tuple[JobPanel, ...]:
@@ -152,6 +158,7 @@ class SkySenseDock(QgsDockWidget):
             self.training.show()
         elif isinstance(request, ConvertModel | MeasureSpeed) and self.models is not None:
             self.models.watch(handle)
+        self.pretraining.began(request, handle)
 
     def _forget_training(self, _: int) -> None:
         self.training = None
@@ -168,8 +175,8 @@ class SkySenseDock(QgsDockWidget):
             self.say(self.tr("Added {}.").format(result.card.label), Qgis.MessageLevel.Success)
             self._list_models()
             return
-        if isinstance(result, SpeedMeasured):
-            return  # the window of the models shows it
+        if isinstance(result, SpeedMeasured | ShardsMade):
+            return  # the windows that asked for it show it
         done = self.tr("Done.")
         if isinstance(result, ExampleFound):
             done = self.tr("{} {} areas.").format(result.procedure, result.polygons)
@@ -260,6 +267,7 @@ class SkySenseDock(QgsDockWidget):
         for dialog in (self.training, self.models):
             if dialog is not None:
                 dialog.close()
+        self.pretraining.remove()
         self.segment.remove()
         self.scene.remove_connections()
         self.options.remove()

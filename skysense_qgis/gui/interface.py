@@ -24,14 +24,19 @@ class Interface:
         self.dock.setToggleVisibilityAction(self.action)
         iface.addToolBarIcon(self.action)
         iface.rasterMenu().addAction(self.action)  # QGIS keeps a plugin's own submenu for ever, also when it is empty
+        self.pretraining = QAction(self.action.icon(), self.dock.tr("SkySense pretraining …"), iface.mainWindow())
+        self.pretraining.triggered.connect(self.dock.pretraining.open)
+        iface.rasterMenu().addAction(self.pretraining)
         self.settings = SettingsFactory(engine.restart)
         iface.registerOptionsWidgetFactory(self.settings)
 
     def remove(self) -> None:
         self._iface.unregisterOptionsWidgetFactory(self.settings)
-        self._iface.rasterMenu().removeAction(self.action)
+        for action in (self.action, self.pretraining):
+            self._iface.rasterMenu().removeAction(action)
         self._iface.removeToolBarIcon(self.action)
         self.dock.remove()
         self._iface.removeDockWidget(self.dock)
         self.dock.deleteLater()
         self.action.deleteLater()
+        self.pretraining.deleteLater()

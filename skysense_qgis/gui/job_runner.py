@@ -17,6 +17,7 @@ from ..protocol.requests import (
     DetectChange,
     EmbedScene,
     EstimateCost,
+    MakeShards,
     SegmentByExample,
     TrainSegmentation,
 )
@@ -134,6 +135,8 @@ def _paths(request: object) -> list[str]:
         scenes = [request.before, request.after]
     elif isinstance(request, EmbedScene | ApplyModel | SegmentByExample | TrainSegmentation):
         scenes = [request.scene]
+    elif isinstance(request, MakeShards):
+        scenes = [request.scene] if request.scene is not None else []
     else:
         scenes = []
     return [source.path for scene in scenes for source in scene.acquisitions]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from qgis.core import Qgis, QgsApplication, QgsProcessingUtils, QgsProject
 from qgis.gui import QgsFieldComboBox, QgsMapLayerComboBox
-from qgis.PyQt.QtWidgets import QComboBox, QLineEdit, QSpinBox
+from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtWidgets import QComboBox, QLineEdit, QPushButton, QSpinBox
 
 from ...layers.sources import LayerError
 from ...layers.vector_input import SavingTask, VectorInput, take
@@ -16,6 +17,8 @@ from .job_panel import JobPanel
 class TrainPanel(JobPanel):
     BUTTON = "Train"
     TUNE = (("head", "Head only (about a minute)"), ("last-blocks", "Last blocks too"), ("all", "Everything"))
+
+    pretraining_wanted = pyqtSignal()
 
     _taken: VectorInput | None = None
     _saving: SavingTask | None = None
@@ -40,6 +43,16 @@ class TrainPanel(JobPanel):
         self.form.addRow(self.tr("Name"), self.name)
         self.form.addRow(self.tr("Trained part"), self.tune)
         self.form.addRow(self.tr("Steps"), self.steps)
+        self.pretraining_button = QPushButton()
+        self.pretraining_button.setToolTip(self.tr("Teach an encoder on images without labels; that takes hours, not minutes"))
+        self.pretraining_button.clicked.connect(self.pretraining_wanted)
+        self.layout().insertWidget(self.layout().indexOf(self.run_button) + 1, self.pretraining_button)
+        self.show_pretraining(0)
+
+    def show_pretraining(self, at_work: int) -> None:
+        """How many runs are at work."""
+        text = self.tr("Pretrain an encoder …") if not at_work else self.tr("Pretraining … ({} at work)").format(at_work)
+        self.pretraining_button.setText(text)
 
     def prepare(self):
         layer = self.labels.currentLayer()

@@ -1,0 +1,161 @@
+"""A new pretraining run: data, size, start, length, place."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+from qgis.gui import QgsFileWidget
+from qgis.PyQt.QtCore import pyqtSignal
+from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QPushButton, QSpinBox, QVBoxLayout, QWidget
+
+from ..client.pretraining import BUNDLED, RunOptions
+from ..paths import models_folder
+from ..settings import Settings
+from .pretraining_data import PretrainingData
+
+# Parameters of the backend's presets, in millions: docs/models.md, `skysense models --table`.
+SIZES = (("nano", 3.56), ("tiny", 54.0), ("base", 419.3), ("huge", 2078.4))
+WITH_WEIGHTS = "nano"  # whose weights come with the plugin
+RANDOM, FILE = "", "file"
+
+
+@dataclass(frozen=True)
+class WantedRun:
+    """What the form says."""
+
+    folder: Path
+    options: RunOptions  # without shards where they are yet to be made
+    of_layers: bool
+    keep: bool  # whether it goes on when QGIS closes
+
+
+class PretrainingForm(QWidget):
+    wanted = pyqtSignal(object)  # WantedRun
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.data = PretrainingData()
+        self.size = QComboBox()
+        for key, millions in SIZES:
+            self.size.addItem(self.tr("{}: {:,.1f} million parameters").format(key, millions), key)
+        self.size.currentIndexChanged.connect(self._check)
+        self.start = QComboBox()
+        for key, label in (
+            (BUNDLED, self.tr("The weights that come with the plugin")),
+            (RANDOM, self.tr("Random weights")),
+            (FILE, self.tr("A file of weights")),
+        ):
+            self.start.addItem(label, key)
+        self.start.currentIndexChanged.connect(self._check)
+        self.file = QgsFileWidget()
+        self.file.setFilter(self.tr("Weights") + " (*.safetensors)")
+        self.file.fileChanged.connect(self._check)
+        self.steps = _counter(1, 10_000_000, 1000)
+        self.batch = _counter(1, 65_536, 8)
+        self.batch.setToolTip(self.tr("Places in one step. More make steadier steps and take more memory."))
+        self.seed = _counter(0, 2**31 - 1, 0)
+        self.device = QComboBox()
+        for key, label in (("auto", self.tr("Automatic")), ("cpu", self.tr("Processor")), ("cuda", self.tr("Graphics card"))):
+            self.device.addItem(label, key)
+        self.folder = QgsFileWidget()
+        self.folder.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
+        self.folder.fileChanged.connect(self._check)
+        self.keep = keep_box()
+        for box in (self.size, self.start, self.device):
+            _narrow(box)
+        form = QFormLayout()
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
+        form.addRow(self.tr("Data"), self.data)
+        form.addRow(self.tr("Size"), self.size)
+        start = QVBoxLayout()
+        start.addWidget(self.start)
+        start.addWidget(self.file)
+        form.addRow(self.tr("Start from"), start)
+        form.addRow(self.tr("Steps"), self.steps)
+        form.addRow(self.tr("Batch"), self.batch)
+        form.addRow(self.tr("Device"), self.device)
+        form.addRow(self.tr("Seed"), self.seed)
+        form.addRow(self.tr("Run folder"), self.folder)
+        form.addRow(self.tr("When QGIS closes"), self.keep)
+        self.note = QLabel()
+        self.note.setWordWrap(True)
+        self.start_button = QPushButton(self.tr("Start pretraining"))
+        self.start_button.clicked.connect(lambda: self.wanted.emit(self.wanted_run()))
+        self.data.changed.connect(self._check)
+        layout = QVBoxLayout(self)
+        layout.addLayout(form)
+        layout.addWidget(self.note)
+        layout.addWidget(self.start_button)
+        layout.addStretch(1)
+        self.renew()
+
+    def renew(self) -> None:
+        """As for the next run: a folder that is free."""
+        self.device.setCurrentIndex(max(self.device.findData(Settings.load().device), 0))
+        self.folder.setFilePath(str(free_run_folder()))
+        self._check()
+
+    def wanted_run(self) -> WantedRun:
+        start = self.start.currentData()
+        options = RunOptions(
+            shards=() if self.data.use_layers else self.data.folders,
+            preset=self.size.currentData(),
+            start=self.file.filePath() if start == FILE else start,
+            steps=self.steps.value(),
+            batch=self.batch.value(),
+            seed=self.seed.value(),
+            device=self.device.currentData(),
+        )
+        return WantedRun(Path(self.folder.filePath()), options, self.data.use_layers, self.keep.currentData())
+
+    def _check(self, *_: object) -> None:
+        """Say what is missing, before the button is pressed."""
+        bundled = self.size.currentData() == WITH_WEIGHTS
+        item = self.start.model().item(self.start.findData(BUNDLED))
+        item.setEnabled(bundled)
+        item.setToolTip("" if bundled else self.tr("Only {} comes with weights").format(WITH_WEIGHTS))
+        if not bundled and self.start.currentData() == BUNDLED:
+            self.start.setCurrentIndex(self.start.findData(RANDOM))
+        self.file.setVisible(self.start.currentData() == FILE)
+        missing = ""
+        if not self.data.complete:
+            missing = self.tr("Choose what to learn from.")
+        elif self.start.currentData() == FILE and not Path(self.file.filePath()).is_file():
+            missing = self.tr("Choose the file of weights to start from.")
+        elif not self.folder.filePath():
+            missing = self.tr("Choose a folder for the run.")
+        self.note.setText(missing)
+        self.note.setVisible(bool(missing))
+        self.start_button.setEnabled(not missing)
+
+
+def free_run_folder() -> Path:
+    """The first that is not there, beside the models' folder."""
+    home = models_folder().parent / "pretraining"
+    return next(path for number in itertools.count(1) if not (path := home / f"run-{number}").exists())
+
+
+def keep_box() -> QComboBox:
+    """What becomes of a run when QGIS closes."""
+    box = QComboBox()
+    box.addItem(box.tr("Keep training"), True)
+    box.addItem(box.tr("Save and stop"), False)
+    box.setToolTip(box.tr("A run is a process of its own; it is found again at the next start of QGIS"))
+    return box
+
+
+def _counter(least: int, most: int, value: int) -> QSpinBox:
+    box = QSpinBox()
+    box.setRange(least, most)
+    box.setGroupSeparatorShown(True)
+    box.setValue(value)
+    return box
+
+
+def _narrow(box: QComboBox) -> None:
+    """Its longest entry does not widen the window."""
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(12)
