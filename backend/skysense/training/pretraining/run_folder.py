@@ -24,6 +24,9 @@ from skysense.training.pretraining.settings import PretrainSettings
 from skysense.training.views import ViewSettings
 
 
+OUTPUT = "output.log"  # whoever starts the process may have put what it says into the folder
+
+
 class RunFolder:
     """Reads and writes what is beside the checkpoints."""
 
@@ -43,7 +46,7 @@ class RunFolder:
 
     def create(self, settings: PretrainSettings, shards: tuple[Path, ...], shards_digest: str) -> None:
         """Raises OutputError where the folder cannot be made or holds something else."""
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+        if self.path.exists() and (not self.path.is_dir() or any(path.name != OUTPUT for path in self.path.iterdir())):
             raise OutputError(f"The folder {self.path.name} is not empty and holds no run.", "Choose a new folder for the run.")
         plain = {"settings": asdict(settings), "shards": [str(path) for path in shards], "shards_digest": shards_digest}
         try:
