@@ -10,6 +10,8 @@ from ..paths import RESOURCES, version
 from .apply_model import ApplyModelAlgorithm
 from .detect_change import DetectChangeAlgorithm
 from .embed import EmbedAlgorithm
+from .make_shards import MakeShardsAlgorithm
+from .pretrain import PretrainAlgorithm
 from .segment_by_example import SegmentByExampleAlgorithm
 from .segment_points import SegmentPointsAlgorithm
 from .train_segmentation import TrainSegmentationAlgorithm
@@ -21,6 +23,8 @@ ALGORITHMS = (
     DetectChangeAlgorithm,
     TrainSegmentationAlgorithm,
     ApplyModelAlgorithm,
+    MakeShardsAlgorithm,
+    PretrainAlgorithm,
 )
 
 

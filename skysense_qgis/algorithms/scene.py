@@ -63,9 +63,10 @@ class SceneAlgorithm(SkySenseAlgorithm):
         self.vectors: dict[str, VectorInput] = {}
 
     # -- parameters --------------------------------------------------------------------------------------------------
-    def add_scene(self, name: str, label: str) -> None:
+    def add_scene(self, name: str, label: str, optional: bool = False) -> None:
         """Layers of one place, their dates and sensors as comma-separated lists in the same order."""
-        self.addParameter(QgsProcessingParameterMultipleLayers(name, self.tr(label), Qgis.ProcessingSourceType.Raster))
+        raster = Qgis.ProcessingSourceType.Raster
+        self.addParameter(QgsProcessingParameterMultipleLayers(name, self.tr(label), raster, optional=optional))
         for suffix, text in (
             ("DATES", "Dates, comma-separated in the order of the layers (- or empty: read from the layer)"),
             ("SENSORS", "Sensors, comma-separated: hr, s2, s1, landsat (- or empty: guessed)"),

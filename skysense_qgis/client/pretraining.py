@@ -79,7 +79,9 @@ def begin(folder: Path, options: RunOptions | None) -> Begun:
     except OSError as error:
         raise RunError(f"The folder {folder} cannot be written: {error.strerror}. Choose another one.") from None
     process = QProcess()
-    process.setProcessEnvironment(clean_environment())
+    environment = clean_environment()
+    environment.insert("TQDM_MININTERVAL", "60")  # the bar of the command line goes into output.log, for days perhaps
+    process.setProcessEnvironment(environment)
     process.setWorkingDirectory(str(folder))
     process.setStandardInputFile(QProcess.nullDevice())
     for redirect in (process.setStandardOutputFile, process.setStandardErrorFile):

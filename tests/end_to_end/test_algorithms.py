@@ -18,8 +18,11 @@ def test_all_are_listed(qgis):
     listed = json.loads(qgis.call("--json", "list").stdout)["providers"]["skysense"]["algorithms"]
     assert set(listed) == {
         f"skysense:{name}"
-        for name in ("embed", "segment_points", "segment_by_example", "detect_change", "train_segmentation", "apply_model")
-    }
+        for name in (
+            "embed", "segment_points", "segment_by_example", "detect_change", "train_segmentation", "apply_model", "shards",
+            "pretrain",
+        )
+    }  # fmt: skip
 
 
 def test_embed(qgis, data, tmp_path):

@@ -12,7 +12,9 @@ from skysense_qgis.algorithms.embed import EmbedAlgorithm
 from skysense_qgis.client.client import Engine
 from skysense_qgis.settings import Settings
 
-NAMES = {"embed", "segment_points", "segment_by_example", "detect_change", "train_segmentation", "apply_model"}
+NAMES = {
+    "embed", "segment_points", "segment_by_example", "detect_change", "train_segmentation", "apply_model", "shards", "pretrain"
+}  # fmt: skip
 
 
 def test_all_algorithms_are_listed_with_help_and_icons(provider):
