@@ -65,7 +65,6 @@ class Pretraining:
             load_weights(encoder, Path(settings.start))
             if settings.keep:
                 self._start = teacher_of(encoder).eval().to(device)
-        if not settings.train_stem:
             freeze_inherited_stems(encoder)
         _wake_prototypes(encoder, settings.seed)
         self.student = Learner(encoder, settings.outputs).to(device).train()
