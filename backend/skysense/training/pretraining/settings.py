@@ -35,6 +35,7 @@ class PretrainSettings:
     objects: int = 8  # clusters of an image
     cells: int = 8  # a side, on which two views are compared where they overlap
     teacher_momentum: float = 0.996  # at the first step; 1 at the last
+    prototypes: bool = True  # False: they are 0 and stay so, F_RS says no more than F_mm
     prototype_momentum: float = 0.999
     precision: str = "fp32"  # or "bf16", by autocast
     compiled: bool = False  # blocks, by torch.compile

@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,14 @@ def steps_done(folder: Path) -> int:
     return path.read_bytes().count(b"\n") if path.is_file() else 0
 
 
+def reached(folder: Path, steps: int) -> bool:
+    return steps_done(folder) >= steps
+
+
+def is_saving(folder: Path) -> bool:
+    return any((folder / "checkpoints").glob("*.part"))
+
+
 def wait_for(condition, process) -> None:
     while process.poll() is None and not condition():
         time.sleep(0.005)
@@ -53,11 +62,9 @@ def test_killed_at_any_moment_it_ends_as_if_it_never_was(learn, run_folder, pret
     while killed < KILLS:
         with pretrain(folder) as process:
             if generator.random() < 0.5:
-                drafts = folder / "checkpoints"
-                wait_for(lambda: any(drafts.glob("*.part")), process)
+                wait_for(partial(is_saving, folder), process)
             else:
-                after = steps_done(folder) + int(generator.integers(1, 4))
-                wait_for(lambda: steps_done(folder) >= after, process)
+                wait_for(partial(reached, folder, steps_done(folder) + int(generator.integers(1, 4))), process)
                 time.sleep(generator.random() * 0.2)
             process.kill()
         killed += 1
@@ -76,7 +83,7 @@ def test_killed_at_any_moment_it_ends_as_if_it_never_was(learn, run_folder, pret
 def test_told_to_end_it_saves_and_says_so(run_folder, pretrain) -> None:
     folder = run_folder(steps=500, save_every=1000)
     with pretrain(folder) as process:
-        wait_for(lambda: steps_done(folder) >= 1, process)
+        wait_for(partial(reached, folder, 1), process)
         process.send_signal(signal.SIGTERM)
         assert process.stderr is not None
         said = process.stderr.read()
