@@ -25,6 +25,7 @@ class Ranks:
 
     rank: int = 0
     world: int = 1
+    in_background: dist.ProcessGroup | None = None  # for what meets while the others train
 
     @property
     def first(self) -> bool:
@@ -85,9 +86,8 @@ def join() -> Ranks:
     world = int(os.environ.get("WORLD_SIZE", "1"))
     if world == 1:
         return Ranks()
-    # Checkpoints travel over gloo, gradients over the device's own network.
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
-    return Ranks(dist.get_rank(), dist.get_world_size())
+    return Ranks(dist.get_rank(), dist.get_world_size(), dist.new_group(backend="gloo"))
 
 
 def local_device(kind: str) -> torch.device:

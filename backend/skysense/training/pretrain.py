@@ -65,9 +65,8 @@ class Pretraining:
             load_weights(encoder, Path(settings.start))
             if settings.keep:
                 self._start = teacher_of(encoder).eval().to(device)
-        if not settings.train_stem:
             freeze_inherited_stems(encoder)
-        _wake_prototypes(encoder, settings.seed)
+        _begin_prototypes(encoder, settings)
         self.student = Learner(encoder, settings.outputs).to(device).train()
         self.teacher = teacher_of(self.student).eval()
         self._prepare()
@@ -141,7 +140,7 @@ class Pretraining:
         self._optimizer.step()
         momentum = momentum_at(number, settings.steps, settings.teacher_momentum)
         context = self.student.encoder.geo_context
-        if context is not None:
+        if context is not None and settings.prototypes:
             move_prototypes(
                 context.bank,
                 torch.cat(fused),
@@ -175,7 +174,7 @@ class Pretraining:
         )
         lonlat = part.large.scenes.lonlat
         entropy = None
-        if context is not None:
+        if context is not None and self.settings.prototypes:
             entropy = prototype_entropy(
                 context, found.student.features.fused.detach(), None if lonlat is None else lonlat.to(self.device)
             )
@@ -217,13 +216,15 @@ def _adamw(learner: Learner, settings: PretrainSettings) -> torch.optim.AdamW:
     return optimizer
 
 
-def _wake_prototypes(encoder: SkySense, seed: int) -> None:
+def _begin_prototypes(encoder: SkySense, settings: PretrainSettings) -> None:
     """Prototypes that are all zero would stay alike: they start in directions of chance, the same in every region."""
     context = encoder.geo_context
-    if context is None or context.bank.any():
+    if context is None:
         return
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
+    if not settings.prototypes:
+        context.bank.zero_()
+    elif not context.bank.any():
+        generator = torch.Generator().manual_seed(settings.seed)
         context.bank.copy_(torch.randn(context.bank.shape[1:], generator=generator).expand_as(context.bank))
 
 

@@ -53,6 +53,7 @@ class Checkpoints:
         saved = dcp.async_save(
             copy,
             storage_writer=HuggingFaceStorageWriter(str(draft), save_distributed=True),
+            process_group=self._ranks.in_background,
             no_dist=self._ranks.world == 1,
         )
         self._pending = (draft, saved)  # type: ignore[assignment]

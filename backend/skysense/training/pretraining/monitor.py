@@ -14,7 +14,8 @@ from skysense.models.skysense.geo_context import GeoContext, region_of
 from skysense.objectives.prototypes import usage_entropy
 from skysense.training.pretraining.objective import Compared
 
-COLLAPSED = 0.02  # spread of features below which all places look alike
+COLLAPSED = 0.02  # spread of features below which all places look alike …
+SHRUNK = 0.5  # … if it was larger before: random weights may begin there
 PATIENCE = 3  # logged steps in a row
 
 
@@ -52,7 +53,8 @@ class Watch:
     """Stops a run that cannot become better."""
 
     def __init__(self) -> None:
-        self._alike: dict[str, int] = {}
+        self._alike: dict[str, int] = {}  # logged steps in a row
+        self._widest: dict[str, float] = {}  # spread so far
 
     def check(self, step: int, loss: float, found: Mapping[str, float]) -> None:
         """Raises ModelError where the loss is no number or features collapsed."""
@@ -62,7 +64,9 @@ class Watch:
                 "Start again from the last saved state with a lower learning rate.",
             )
         for name, value in found.items():
-            self._alike[name] = self._alike.get(name, 0) + 1 if value < COLLAPSED else 0
+            self._widest[name] = max(value, self._widest.get(name, 0.0))
+            collapsed = value < min(COLLAPSED, SHRUNK * self._widest[name])
+            self._alike[name] = self._alike.get(name, 0) + 1 if collapsed else 0
             if self._alike[name] >= PATIENCE:
                 raise ModelError(
                     f"The features of {name} became alike everywhere (spread {value:.3f} at step {step}, 1 is healthy).",

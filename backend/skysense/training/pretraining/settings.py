@@ -19,7 +19,7 @@ class PretrainSettings:
     """
 
     preset: str = "nano"
-    start: str | None = None  # weights of that preset to start from; None: random ones
+    start: str | None = None  # weights of that preset to start from, whose inherited stems stay; None: random ones
     steps: int = 1000
     batch: int = 8  # samples a step, over all ranks
     accumulate: int = 1  # parts of a batch that go through one after the other, to save memory
@@ -35,8 +35,8 @@ class PretrainSettings:
     objects: int = 8  # clusters of an image
     cells: int = 8  # a side, on which two views are compared where they overlap
     teacher_momentum: float = 0.996  # at the first step; 1 at the last
+    prototypes: bool = True  # False: they are 0 and stay so, F_RS says no more than F_mm
     prototype_momentum: float = 0.999
-    train_stem: bool = False  # a convolutional stem that was inherited from another model
     precision: str = "fp32"  # or "bf16", by autocast
     compiled: bool = False  # blocks, by torch.compile
     save_memory: bool = False  # keep matrix products alone of a block's activations and compute the rest again

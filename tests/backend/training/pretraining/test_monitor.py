@@ -39,8 +39,15 @@ def test_a_loss_that_is_no_number_ends_the_run() -> None:
     assert "lower learning rate" in error.value.remedy
 
 
+def test_random_weights_may_begin_alike() -> None:
+    watch = Watch()
+    for step in range(1, 9):
+        watch.check(step, 1.0, {"hr": 0.001})
+
+
 def test_features_that_stay_alike_end_the_run() -> None:
     watch = Watch()
+    watch.check(0, 1.0, {"hr": 0.4, "s2": 0.9})
     for step in (1, 2):
         watch.check(step, 1.0, {"hr": 0.001, "s2": 0.9})
     watch.check(3, 1.0, {"hr": 0.5, "s2": 0.9})  # it recovered
