@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 import time
@@ -15,7 +16,9 @@ from desktop import Desktop, missing_programs  # noqa: E402
 
 DATA = REPOSITORY / "tests/data"
 IMAGE = DATA / "kampala/images/kampala_a.tif"
+SERIES = DATA / "treesat_ts"  # one place, seen by three sensors
 IMAGES = REPOSITORY / "docs/images"
+ENGINE = REPOSITORY / ".venv/bin/python"
 # A map and the panel: no browser, no messages, layer names in full.
 TIDY = (
     "[[w.close() for w in iface.mainWindow().findChildren(QDockWidget) if w.objectName() in ('Browser', 'Browser2')],"
@@ -34,6 +37,8 @@ def main() -> int:
         change(desktop)
     with tempfile.TemporaryDirectory() as folder, Desktop(Path(folder), labelled_image(Path(folder))) as desktop:
         train(desktop)
+    with tempfile.TemporaryDirectory() as folder, Desktop(Path(folder), sorted(SERIES.glob("*.tif"))) as desktop:
+        pretrain(desktop, shards_of_a_series(Path(folder)))
     return 0
 
 
@@ -62,6 +67,14 @@ def labelled_image(folder: Path) -> list[Path]:
         layer.SetFeature(feature)
     del layer, file
     return [IMAGE, path]
+
+
+def shards_of_a_series(folder: Path) -> Path:
+    """Small windows, so that the place gives more than one sample."""
+    shards = folder / "forest shards"
+    command = [ENGINE, "-I", REPOSITORY / "backend", "shards", shards, *sorted(SERIES.glob("*.tif")), "--window", "64"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return shards
 
 
 def add_to_scene(desktop: Desktop, rows: int) -> None:
@@ -108,6 +121,25 @@ def train(desktop: Desktop) -> None:
     desktop.wait("'Speed here' in dock().models.card.toPlainText()", 60)
     time.sleep(1)
     desktop.picture(IMAGES / "card.png")
+
+
+def pretrain(desktop: Desktop, shards: Path) -> None:
+    desktop.ask(TIDY)
+    desktop.ask("iface.mapCanvas().zoomToFullExtent()")
+    desktop.click("tab('Train')")
+    desktop.click('where("train.pretraining_button")')
+    desktop.wait("dock().pretraining.dialog is not None", 10)
+    desktop.ask("dock().pretraining.dialog.form.data.folders_button.click()")
+    desktop.ask(f"dock().pretraining.dialog.form.data.add({str(shards)!r})")
+    desktop.ask("[dock().pretraining.dialog.form.steps.setValue(150), dock().pretraining.dialog.form.batch.setValue(4)]")
+    time.sleep(1)
+    desktop.picture(IMAGES / "pretraining_form.png")
+    desktop.ask("dock().pretraining.dialog.form.start_button.click()")
+    desktop.wait("dock().pretraining.dialog.view.run.status.step > 105", 900)
+    time.sleep(1)
+    desktop.picture(IMAGES / "pretraining.png")
+    desktop.ask("dock().pretraining.dialog.view.stop_button.click()")  # or it would outlive this QGIS
+    desktop.wait("dock().pretraining.dialog.view.run.status.state == 'stopped'", 60)
 
 
 def segment(desktop: Desktop) -> None:

@@ -100,6 +100,7 @@ class PretrainingRun(QObject):
     """One run: `status` is what the last look has shown."""
 
     changed = pyqtSignal()  # of the status
+    ended = pyqtSignal(object)  # itself, when its process is done
 
     def __init__(self, folder: Path, keep: bool, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -147,8 +148,10 @@ class PretrainingRun(QObject):
             with suppress(OSError):  # it cleared the file away when it began, and has not seen the wish
                 ask_to_stop(self.folder, status)
         if status != self.status:
-            self.status = status
+            before, self.status = self.status, status
             self.changed.emit()
+            if before.working and not status.working:
+                self.ended.emit(self)
 
 
 class PretrainingRuns(QObject):
@@ -156,6 +159,7 @@ class PretrainingRuns(QObject):
 
     listed = pyqtSignal()  # runs came or went
     changed = pyqtSignal()  # the status of one of them
+    ended = pyqtSignal(object)  # a PretrainingRun whose process is done
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -240,6 +244,7 @@ class PretrainingRuns(QObject):
     def _take(self, folder: Path, keep: bool) -> PretrainingRun:
         run = PretrainingRun(folder, keep, self)
         run.changed.connect(self.changed)
+        run.ended.connect(self.ended)
         return run
 
     def _look(self) -> None:

@@ -157,11 +157,12 @@ def stop_was_asked(folder: Path) -> bool:
 class LogTail:
     """Reads what is new in log.jsonl, a bounded piece at a time."""
 
-    PIECE_BYTES = 2**20
+    PIECE_BYTES = 2**18  # read and understood in a moment
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOG
         self._at = self._file = 0
+        self.behind = False  # whether there is more than one piece has held
 
     def read(self) -> list[LoggedStep]:
         """New whole lines; those that cannot be read are left out. A resumed run writes the file anew: from its beginning."""
@@ -174,8 +175,9 @@ class LogTail:
                 piece = file.read(self.PIECE_BYTES)
         except OSError:  # not there yet
             return []
+        self.behind = len(piece) == self.PIECE_BYTES
         whole = piece[: piece.rfind(b"\n") + 1]
-        if not whole and len(piece) == self.PIECE_BYTES:  # no log of ours
+        if not whole and self.behind:  # no log of ours
             whole = piece
         self._at += len(whole)
         steps = (_logged(line) for line in whole.splitlines())

@@ -19,6 +19,7 @@ from .job_runner import JobRunner
 from .outputs import free_name
 from .pretraining_dialog import PretrainingDialog
 from .pretraining_form import WantedRun
+from .pretraining_words import stage_of
 from .scene_panel import ScenePanel
 
 
@@ -34,6 +35,7 @@ class Pretraining(QObject):
         self.runs = PretrainingRuns(self)
         self.runs.changed.connect(self._count)
         self.runs.listed.connect(self._count)
+        self.runs.ended.connect(self._tell_end)
         self.dialog: PretrainingDialog | None = None
         scene.changed.connect(self._tell_layers)
         QgsApplication.instance().aboutToQuit.connect(self.runs.close)
@@ -90,8 +92,9 @@ class Pretraining(QObject):
         except LayerError as error:
             self._refuse(str(error))
             return
+        if self._is_busy():
+            return
         shards = wanted.folder.with_name(wanted.folder.name + "-shards")
-        self._refuse("")
         self._runner.run(MakeShards(scene, str(shards)), lambda made: self._begin_with(wanted, made))
 
     def _begin_with(self, wanted: WantedRun, made: ShardsMade) -> None:
@@ -124,7 +127,14 @@ class Pretraining(QObject):
         elif text:
             self.message.emit(text, Qgis.MessageLevel.Warning)
 
+    def _is_busy(self) -> bool:
+        """Whether the job queue is taken; says so in the window, which may hide the panel."""
+        self._refuse(self.tr("Another job is at work. Wait for it, or cancel it.") if self._runner.busy else "")
+        return self._runner.busy
+
     def _add_model(self, run: PretrainingRun) -> None:
+        if self._is_busy():
+            return
         try:
             _, target = free_name(run.name)
         except LayerError as error:
@@ -139,6 +149,13 @@ class Pretraining(QObject):
 
     def _count(self) -> None:
         self.at_work_changed.emit(len(self.runs.at_work))
+
+    def _tell_end(self, run: PretrainingRun) -> None:
+        """Where the window does not show it."""
+        if self.dialog is None:
+            well = run.status.state in ("finished", "stopped")
+            level = Qgis.MessageLevel.Success if well else Qgis.MessageLevel.Warning
+            self.message.emit(f"{run.name}: {stage_of(run)}", level)
 
     def _forget_dialog(self, _: int) -> None:
         self.dialog = None

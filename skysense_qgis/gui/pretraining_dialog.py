@@ -24,6 +24,7 @@ from ..protocol.messages import Failure
 from .jobs_bar import JobsBar
 from .pretraining_form import PretrainingForm
 from .pretraining_view import PretrainingView
+from .pretraining_words import entry_of
 
 
 class PretrainingDialog(QDialog):
@@ -104,7 +105,7 @@ class PretrainingDialog(QDialog):
         self.choice.clear()
         self.choice.addItem(self.tr("New run …"), None)
         for run in self._runs.runs:
-            self.choice.addItem(self._entry(run), run)
+            self.choice.addItem(entry_of(run), run)
             self.choice.setItemData(self.choice.count() - 1, str(run.folder), Qt.ItemDataRole.ToolTipRole)
         self.choice.blockSignals(False)
         self.choose(chosen if chosen in self._runs.runs else None)
@@ -112,22 +113,9 @@ class PretrainingDialog(QDialog):
 
     def _label(self) -> None:
         for row, run in enumerate(self._runs.runs, 1):
-            self.choice.setItemText(row, self._entry(run))
+            self.choice.setItemText(row, entry_of(run))
         self.view.refresh()
         self._enable()
-
-    def _entry(self, run: PretrainingRun) -> str:
-        words = {
-            "new": self.tr("not begun"),
-            "starting": self.tr("starting"),
-            "training": self.tr("{:.0f} %").format(100 * run.status.fraction),
-            "saving": self.tr("saving"),
-            "stopped": self.tr("stopped"),
-            "finished": self.tr("finished"),
-            "failed": self.tr("failed"),
-            "lost": self.tr("interrupted"),
-        }
-        return f"{run.name} ({words.get(run.status.state, run.status.state)})"
 
     def _current(self) -> PretrainingRun | None:
         return self.choice.currentData()

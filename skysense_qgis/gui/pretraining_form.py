@@ -37,18 +37,18 @@ class PretrainingForm(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.data = PretrainingData()
-        self.size = QComboBox()
+        self.preset = QComboBox()
         for key, millions in SIZES:
-            self.size.addItem(self.tr("{}: {:,.1f} million parameters").format(key, millions), key)
-        self.size.currentIndexChanged.connect(self._check)
-        self.start = QComboBox()
+            self.preset.addItem(self.tr("{}: {:,.1f} million parameters").format(key, millions), key)
+        self.preset.currentIndexChanged.connect(self._check)
+        self.start_from = QComboBox()
         for key, label in (
             (BUNDLED, self.tr("The weights that come with the plugin")),
             (RANDOM, self.tr("Random weights")),
             (FILE, self.tr("A file of weights")),
         ):
-            self.start.addItem(label, key)
-        self.start.currentIndexChanged.connect(self._check)
+            self.start_from.addItem(label, key)
+        self.start_from.currentIndexChanged.connect(self._check)
         self.file = QgsFileWidget()
         self.file.setFilter(self.tr("Weights") + " (*.safetensors)")
         self.file.fileChanged.connect(self._check)
@@ -63,15 +63,15 @@ class PretrainingForm(QWidget):
         self.folder.setStorageMode(QgsFileWidget.StorageMode.GetDirectory)
         self.folder.fileChanged.connect(self._check)
         self.keep = keep_box()
-        for box in (self.size, self.start, self.device):
+        for box in (self.preset, self.start_from, self.device):
             _narrow(box)
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
         form.setRowWrapPolicy(QFormLayout.RowWrapPolicy.WrapLongRows)
         form.addRow(self.tr("Data"), self.data)
-        form.addRow(self.tr("Size"), self.size)
+        form.addRow(self.tr("Size"), self.preset)
         start = QVBoxLayout()
-        start.addWidget(self.start)
+        start.addWidget(self.start_from)
         start.addWidget(self.file)
         form.addRow(self.tr("Start from"), start)
         form.addRow(self.tr("Steps"), self.steps)
@@ -99,10 +99,10 @@ class PretrainingForm(QWidget):
         self._check()
 
     def wanted_run(self) -> WantedRun:
-        start = self.start.currentData()
+        start = self.start_from.currentData()
         options = RunOptions(
             shards=() if self.data.use_layers else self.data.folders,
-            preset=self.size.currentData(),
+            preset=self.preset.currentData(),
             start=self.file.filePath() if start == FILE else start,
             steps=self.steps.value(),
             batch=self.batch.value(),
@@ -113,17 +113,17 @@ class PretrainingForm(QWidget):
 
     def _check(self, *_: object) -> None:
         """Say what is missing, before the button is pressed."""
-        bundled = self.size.currentData() == WITH_WEIGHTS
-        item = self.start.model().item(self.start.findData(BUNDLED))
+        bundled = self.preset.currentData() == WITH_WEIGHTS
+        item = self.start_from.model().item(self.start_from.findData(BUNDLED))
         item.setEnabled(bundled)
         item.setToolTip("" if bundled else self.tr("Only {} comes with weights").format(WITH_WEIGHTS))
-        if not bundled and self.start.currentData() == BUNDLED:
-            self.start.setCurrentIndex(self.start.findData(RANDOM))
-        self.file.setVisible(self.start.currentData() == FILE)
+        if not bundled and self.start_from.currentData() == BUNDLED:
+            self.start_from.setCurrentIndex(self.start_from.findData(RANDOM))
+        self.file.setVisible(self.start_from.currentData() == FILE)
         missing = ""
         if not self.data.complete:
             missing = self.tr("Choose what to learn from.")
-        elif self.start.currentData() == FILE and not Path(self.file.filePath()).is_file():
+        elif self.start_from.currentData() == FILE and not Path(self.file.filePath()).is_file():
             missing = self.tr("Choose the file of weights to start from.")
         elif not self.folder.filePath():
             missing = self.tr("Choose a folder for the run.")

@@ -9,13 +9,14 @@ from qgis.PyQt.QtGui import QDesktopServices, QHideEvent, QShowEvent
 from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from ..client.pretraining import PretrainingRun
-from ..client.run_folder import WEIGHTS, LoggedStep, LogTail, read_facts
+from ..client.run_folder import WEIGHTS, LoggedStep, LogTail, RunFacts, read_facts
 from ..protocol.messages import Series
 from .curves import Curves
 from .pretraining_form import keep_box
-from .words import time_left
+from .pretraining_words import facts_of, figures_of, stage_of
 
 READ_MS = 500
+CATCH_UP_MS = 20  # between pieces of a long log
 
 
 class PretrainingView(QWidget):
@@ -31,6 +32,7 @@ class PretrainingView(QWidget):
         self.run: PretrainingRun | None = None
         self._tail: LogTail | None = None
         self._latest: LoggedStep | None = None
+        self._facts: RunFacts | None = None
         self.facts = _label()
         self.stage = _label()
         bold = self.stage.font()
@@ -82,7 +84,7 @@ class PretrainingView(QWidget):
 
     def show_run(self, run: PretrainingRun) -> None:
         if run is not self.run:
-            self.run, self._tail, self._latest = run, LogTail(run.folder), None
+            self.run, self._tail, self._latest, self._facts = run, LogTail(run.folder), None, None
             self.losses.clear()
             self.health.clear()
         self.keep.setCurrentIndex(self.keep.findData(run.keep))
@@ -101,12 +103,13 @@ class PretrainingView(QWidget):
         run = self.run
         if run is None:
             return
-        self.facts.setText(self._facts(run))
+        self._facts = self._facts or read_facts(run.folder)  # they do not change
+        self.facts.setText(facts_of(run.name, self._facts) if self._facts else run.name)
         self.facts.setToolTip(str(run.folder))
-        self.stage.setText(self._stage(run))
+        self.stage.setText(stage_of(run, self._latest.step if self._latest is not None else 0))
         self.bar.setVisible(run.status.working)
         self.bar.setValue(round(1000 * run.status.fraction))
-        self.figures.setText(self._figures())
+        self.figures.setText(figures_of(self._latest) if self._latest is not None else "")
         self.figures.setVisible(bool(self.figures.text()))
         self.stop_button.setVisible(run.status.working)
         self.stop_button.setEnabled(not run.stopping)
@@ -124,6 +127,8 @@ class PretrainingView(QWidget):
             self.losses.add(tuple(self._loss_series(steps)))
             self.health.add(tuple(self._health_series(steps)))
         self.refresh()
+        if self._tail.behind:
+            QTimer.singleShot(CATCH_UP_MS, self._read)
 
     def _loss_series(self, steps: list[LoggedStep]) -> Iterable[Series]:
         for step in steps:
@@ -138,46 +143,6 @@ class PretrainingView(QWidget):
                 yield Series(self.tr("spread {}").format(name), step.step, value)
             if step.prototype_entropy is not None:
                 yield Series(self.tr("prototypes"), step.step, step.prototype_entropy)
-
-    def _facts(self, run: PretrainingRun) -> str:
-        facts = read_facts(run.folder)
-        if facts is None:
-            return run.name
-        start = self.tr("from given weights") if facts.start else self.tr("from random weights")
-        return self.tr("{}: {}, {}, {:,} steps of {} samples").format(run.name, facts.preset, start, facts.steps, facts.batch)
-
-    def _stage(self, run: PretrainingRun) -> str:
-        status = run.status
-        step = status.step or (self._latest.step if self._latest is not None else 0)
-        if run.stopping:
-            return self.tr("Stopping; the state is saved …")
-        if status.state == "starting":
-            return self.tr("The engine is starting …")
-        if status.state == "saving":
-            return self.tr("Saving …")
-        if status.state == "training":
-            parts = [self.tr("Step {:,} of {:,}").format(step, status.steps), time_left(status.seconds_left), status.device]
-            return " · ".join(part for part in parts if part)
-        if status.state == "finished":
-            return self.tr("Finished after {:,} steps. Add the encoder to your models to use it in every job.").format(step)
-        if status.state == "stopped" and step:
-            return self.tr("Stopped at step {:,} and saved. Resume goes on from there.").format(step)
-        if status.state == "new":
-            return self.tr("This run has not begun.")
-        return f"{status.sentence} {status.remedy}".strip()
-
-    def _figures(self) -> str:
-        step = self._latest
-        if step is None:
-            return ""
-        parts = []
-        if step.samples_per_second is not None:
-            parts.append(self.tr("{:.3g} samples a second").format(step.samples_per_second))
-        if step.data_wait is not None:
-            parts.append(self.tr("{:.0f} % waiting for data").format(100 * step.data_wait))
-        if step.flops_share is not None:
-            parts.append(self.tr("{:.0f} % of the device's peak").format(100 * step.flops_share))
-        return " · ".join(parts)
 
     def _open_folder(self) -> None:
         if self.run is not None:

@@ -110,7 +110,7 @@ def counts():
     objects = [child for child in window.findChildren(QObject) if "skysense" in type(child).__module__]
     workers = [path for path in Path("/proc").glob("[0-9]*/cmdline") if is_worker(path)]
     return {
-        "actions": sum(action.text() == "SkySense" for action in window.findChildren(QAction)),
+        "actions": sum(action.text().startswith("SkySense") for action in window.findChildren(QAction)),
         "docks": sum(dock.objectName() == "SkySenseDock" for dock in window.findChildren(QDockWidget)),
         "canvas items": len(map_canvas.scene().items()),
         "children of the viewport": len(map_canvas.viewport().findChildren(QObject)),

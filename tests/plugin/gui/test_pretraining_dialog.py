@@ -48,9 +48,9 @@ def test_what_is_missing_is_said_before_it_can_start(dialog, dock, add_layer, wa
     form.data.add(str(tmp_path))
     form.data.add(str(tmp_path))
     assert form.data.folders == (str(tmp_path),) and form.start_button.isEnabled()
-    form.size.setCurrentIndex(1)  # of which no weights come along
-    assert form.start.currentData() == RANDOM and not form.start.model().item(0).isEnabled()
-    form.start.setCurrentIndex(form.start.findData(FILE))
+    form.preset.setCurrentIndex(1)  # of which no weights come along
+    assert form.start_from.currentData() == RANDOM and not form.start_from.model().item(0).isEnabled()
+    form.start_from.setCurrentIndex(form.start_from.findData(FILE))
     assert form.file.isVisible() and "file of weights" in form.note.text() and not form.start_button.isEnabled()
     form.file.setFilePath(__file__)
     form.folder.setFilePath("")
@@ -124,6 +124,19 @@ def test_the_choice_for_the_end_of_qgis_is_kept_and_obeyed(dock, dialog, filled,
     assert run.status.working  # a closed window ends nothing
     dock.pretraining.runs.close()
     wait(lambda: run.look() or run.status.state == "stopped", 5)
+    assert "run-1: Stopped at step" in dock.bar.currentItem().text()
+
+
+def test_a_run_that_was_found_is_told(dock, stand_in, tmp_path, wait):
+    from skysense_qgis.client.pretraining import RunOptions, begin, remember
+
+    begin(tmp_path / "found", RunOptions(("/shards",), steps=500))
+    wait(lambda: (tmp_path / "found/log.jsonl").exists(), 10)
+    remember(tmp_path / "found", True)
+    dock.pretraining.runs.reload()  # as at the start of QGIS
+    dock.pretraining.tell_found()
+    assert "Pretraining of found goes on: step" in dock.bar.currentItem().text()
+    dock.pretraining.runs.runs[0].stop()
 
 
 def test_layers_become_shards_in_the_job_queue_first(dock, dialog, add_layer, wait, described, place, monkeypatch):
