@@ -130,6 +130,18 @@ def _add_jobs(commands: Any) -> None:
     train.add_argument("--seed", type=int, default=0)
     _engine_arguments(train)
 
+    shards = _job(commands, "shards", _shards, "samples for pretraining from a scene, or from folders of images")
+    shards.add_argument("output", metavar="OUT", help="folder to write; a run that was stopped goes on there")
+    _scene_arguments(shards, files="*")
+    shards.add_argument("--labels", help="polygons of classes on the scene (GeoPackage, GeoJSON, Shapefile, FlatGeobuf)")
+    shards.add_argument("--layer", help="their layer (default: the first)")
+    shards.add_argument("--class-field", default="")
+    shards.add_argument("--folders", nargs="+", metavar="DIR", default=[], help="searched for images/* and S2*_YYYYMMDD.tif")
+    shards.add_argument("--hold-out", nargs="+", metavar="PART", default=[], help="parts of paths that are never read")
+    shards.add_argument("--window", type=int, default=0, metavar="PIXELS", help="side of a sample (default: 256, Sentinel 32)")
+    shards.add_argument("--least-data", type=_number, default=0.5, metavar="SHARE", help="of a window's pixels (default: 0.5)")
+    shards.add_argument("--shard-mb", type=_number, default=64, metavar="MB", help="size of a file (default: 64)")
+
     apply = _job(commands, "apply", _apply, "class raster of a scene by a fine-tuned model")
     _scene_arguments(apply)
     apply.add_argument("--model", required=True, help="model that `skysense train` wrote")
@@ -180,8 +192,8 @@ def _job(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentPars
     return parser
 
 
-def _scene_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", help="rasters of one place: any sensors, any dates")
+def _scene_arguments(parser: argparse.ArgumentParser, files: str = "+") -> None:
+    parser.add_argument("files", nargs=files, metavar="FILE", help="rasters of one place: any sensors, any dates")
     parser.add_argument("--dates", nargs="+", metavar="DATE", default=[], help="one a file, in order; - is guessed")
     parser.add_argument("--sensors", nargs="+", metavar="SENSOR", default=[], help="hr, s2, s1, landsat; - is guessed")
     parser.add_argument("--bands", nargs="+", metavar="BANDS", default=[], help='one a file, like "R=1 G=2 B=3"; - is guessed')
@@ -317,6 +329,24 @@ def _train(options: argparse.Namespace) -> int:
         return 0
     print(f"Stopped: the best model so far, of step {trained.best_step}, is kept.", file=sys.stderr)
     return STOPPED
+
+
+def _shards(options: argparse.Namespace) -> int:
+    files = options.files
+    return _run(
+        r.MakeShards(
+            scene=_scene(files, options.dates, options.sensors, options.bands, _extent(options)) if files else None,
+            output_folder=_absolute(options.output),
+            window_px=options.window,
+            least_data=options.least_data,
+            shard_bytes=int(options.shard_mb * 1e6),
+            labels_path=_absolute(options.labels) if options.labels else None,
+            labels_layer=options.layer,
+            class_field=options.class_field,
+            folders=tuple(map(_absolute, options.folders)),
+            hold_out=tuple(options.hold_out),
+        )
+    )
 
 
 def _apply(options: argparse.Namespace) -> int:
