@@ -159,6 +159,13 @@ def _add_tools(commands: Any) -> None:
     models.add_argument("--table", action="store_true", help="the parameters of every preset, part by part")
     models.add_argument("--json", metavar="OUT", help="with --table: write it")
 
+    views = _job(commands, "views", _views, "a picture of what a model sees in pretraining")
+    views.add_argument("shards", nargs="+", metavar="FOLDER", help="that `skysense shards` wrote")
+    views.add_argument("picture", metavar="OUT", help=".png")
+    views.add_argument("--samples", type=_whole_from(1), default=6)
+    views.add_argument("--seed", type=_whole_from(0), default=0)
+    views.add_argument("--epoch", type=_whole_from(0), default=0)
+
     doctor = _job(commands, "doctor", _doctor, "versions, devices, memory, models: for a report")
     doctor.add_argument("--folder", default="", help="where your own models lie")
 
@@ -421,6 +428,20 @@ def _print_rows(rows: Callable[[], list[dict[str, object]]], json_path: str | No
     print_table(made)
     if json_path is not None:
         write_json(made, _absolute(json_path))
+    return 0
+
+
+def _views(options: argparse.Namespace) -> int:
+    from skysense.scene.write import check_target
+    from skysense.training.contact_sheet import draw_sheet
+    from skysense.training.shards import ShardSet
+    from skysense.training.views import ViewSettings
+
+    path = Path(_absolute(options.picture))
+    check_target(path, [])
+    shards = ShardSet([Path(_absolute(folder)) for folder in options.shards])
+    chosen = draw_sheet(shards, path, ViewSettings(), options.samples, options.seed, options.epoch)
+    print(f"{path}: {chosen} of {len(shards)} samples")
     return 0
 
 

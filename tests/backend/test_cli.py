@@ -13,7 +13,7 @@ from skysense import cli
 
 NAIP = Path(__file__).parents[1] / "data/naip_wetlands"
 BEFORE, AFTER = str(NAIP / "NAIP_20090818.tif"), str(NAIP / "NAIP_20200831.tif")
-COMMANDS = ("embed", "segment", "example", "change", "train", "shards", "apply", "describe", "models", "doctor", "evaluate", "serve")
+COMMANDS = ("embed", "segment", "example", "change", "train", "shards", "apply", "describe", "models", "views", "doctor", "evaluate", "serve")
 
 
 def call(*arguments: object) -> int:
