@@ -360,6 +360,7 @@ EVALUATIONS: dict[str, tuple[str, ...]] = {
     "clicks": ("seed", "targets", "baselines"),
     "dense-probe": ("seed", "model", "weights", "baselines", "group_by"),
     "few-shot": ("seed", "model", "weights", "baselines", "group_by"),
+    "series": ("seed", "model", "weights", "baselines", "group_by"),
     "change": ("seed", "model", "weights", "baselines", "group_by"),
 }
 
