@@ -448,6 +448,8 @@ def _doctor(options: argparse.Namespace) -> int:
 EVALUATIONS: dict[str, tuple[str, ...]] = {
     "clicks": ("seed", "targets", "baselines"),
     "dense-probe": ("seed", "model", "weights", "baselines", "group_by"),
+    "few-shot": ("seed", "model", "weights", "baselines", "group_by"),
+    "series": ("seed", "model", "weights", "baselines", "group_by"),
     "change": ("seed", "model", "weights", "baselines", "group_by"),
 }
 
