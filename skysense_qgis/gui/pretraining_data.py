@@ -51,7 +51,7 @@ class PretrainingData(QWidget):
         buttons.addWidget(self.remove_button)
         buttons.addStretch(1)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setContentsMargins(0, 0, 1, 0)  # the list's frame is drawn to the last pixel
         layout.addWidget(self.layers_button)
         layout.addWidget(self.layers_note)
         layout.addWidget(self.folders_button)

@@ -73,7 +73,7 @@ class LabelledSet:
     @property
     def ignored(self) -> frozenset[int]:
         """Mask values that are no class."""
-        return frozenset({IGNORED} | {value for value, name in self.classes.items() if name.startswith("unlabel")})
+        return ignored_values(self.classes)
 
 
 def find_sets(folders: Iterable[str | Path], group_by: str | None = None) -> list[LabelledSet]:
@@ -156,7 +156,7 @@ def _find_set(folder: Path, pattern: re.Pattern[str] | None) -> LabelledSet:
             f"{folder} holds no labelled pictures.",
             "It needs images/ with masks/ or instances/, or before/, after/ and masks/; files pair by their stem.",
         )
-    return LabelledSet(folder.name, tuple(pictures), tuple(pairs), _classes([folder, *(home for home, _ in homes)]))
+    return LabelledSet(folder.name, tuple(pictures), tuple(pairs), find_class_names([folder, *(home for home, _ in homes)]))
 
 
 def _is_set(folder: Path) -> bool:
@@ -194,14 +194,24 @@ def _by_stem(folder: Path) -> dict[str, Path]:
 
 def _group(stem: str, subfolder: str | None, pattern: re.Pattern[str] | None) -> str:
     if pattern is not None:
-        match = pattern.search(stem)
-        if match is None or match[1] is None:
-            raise LabelError(f"--group-by {pattern.pattern!r} does not match {stem!r}.", "Give one that matches all files.")
-        return match[1]
+        return group_of(stem, pattern)
     if subfolder is not None:
         return subfolder
     part = PART.match(stem)
     return part[1] if part else stem
+
+
+def group_of(name: str, pattern: re.Pattern[str]) -> str:
+    """Raises LabelError where the pattern does not match."""
+    match = pattern.search(name)
+    if match is None or match[1] is None:
+        raise LabelError(f"--group-by {pattern.pattern!r} does not match {name!r}.", "Give one that matches all files.")
+    return match[1]
+
+
+def ignored_values(classes: dict[int, str]) -> frozenset[int]:
+    """255, and what the names call unlabelled."""
+    return frozenset({IGNORED} | {value for value, name in classes.items() if name.startswith("unlabel")})
 
 
 def group_pattern(expression: str) -> re.Pattern[str]:
@@ -215,7 +225,8 @@ def group_pattern(expression: str) -> re.Pattern[str]:
     return pattern
 
 
-def _classes(folders: Sequence[Path]) -> dict[int, str]:
+def find_class_names(folders: Sequence[Path]) -> dict[int, str]:
+    """value -> name, of the first `classes.json` in the folders; empty where there is none."""
     for folder in folders:
         path = folder / "classes.json"
         if path.is_file():

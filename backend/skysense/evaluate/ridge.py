@@ -64,6 +64,17 @@ def score(scores: Floats, labels: Labels) -> dict[str, float | None]:
     }
 
 
+def macro_f1(scores: Floats, labels: Labels, fewest: int = FEWEST_CELLS) -> float | None:
+    """Mean F1 over the classes with enough test cells; None where none has."""
+    predicted = scores.argmax(axis=1)
+    found = []
+    for value in range(scores.shape[1]):
+        truth, said = labels == value, predicted == value
+        if truth.sum() >= fewest:
+            found.append(2 * float((truth & said).sum()) / float(truth.sum() + said.sum()))
+    return float(np.mean(found)) if found else None
+
+
 def average_precision(scores: Floats, truth: NDArray[np.bool_]) -> float | None:
     """Sum over thresholds of precision times the step in recall; None where nothing is true."""
     if not truth.any():

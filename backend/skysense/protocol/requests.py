@@ -460,6 +460,7 @@ RESULTS: dict[type, type] = {
     SegmentByExample: ExampleFound,
     DetectChange: ChangeWritten,
     TrainSegmentation: ModelTrained,
+    MakeShards: ShardsMade,
     ApplyModel: LabelMapWritten,
     Diagnose: Diagnosis,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil, floor
 
 from rasterio.crs import CRS
@@ -42,7 +43,7 @@ class Grid:
     @property
     def crs_text(self) -> str:
         """What `Extent.crs` holds for this grid; "" in pixel space."""
-        return self.crs.to_string() if self.crs else ""
+        return _name(self.crs) if self.crs else ""
 
     def window(self, window: Window) -> Grid:
         """The grid of a window of this one."""
@@ -63,6 +64,11 @@ class Grid:
         row, column = max(0, floor(top + 1e-6)), max(0, floor(left + 1e-6))
         stop_row, stop_column = min(self.height, ceil(bottom - 1e-6)), min(self.width, ceil(right - 1e-6))
         return Window(row, column, max(0, stop_row - row), max(0, stop_column - column))
+
+
+@lru_cache(maxsize=64)  # asked for each file of a series; PROJ takes 40 ms to name a CRS
+def _name(crs: CRS) -> str:
+    return str(crs.to_string())
 
 
 def parse_crs(text: str) -> CRS:

@@ -62,6 +62,8 @@ class ShardWriter:
         if self._file is not None:
             self._file.close()
             self._part.unlink(missing_ok=True)
+        if not self.shards:  # there is nothing to go on from
+            (self.folder / MAKING).unlink(missing_ok=True)
 
     @property
     def next_number(self) -> int:
@@ -122,16 +124,18 @@ class ShardWriter:
                 "settings": self._settings,
             }
             _write_json(self.folder / MANIFEST, manifest)
-            (self.folder / MAKING).unlink()
+            (self.folder / MAKING).unlink(missing_ok=True)
         except OSError as error:
             raise _unwritable(self.folder, error) from error
         return manifest
 
     def _go_on(self) -> None:
-        """Take over the whole shards of a stopped run; a part that it left is written anew."""
+        """Take over the whole shards of a stopped run; what it left half-done goes away."""
         making = self.folder / MAKING
+        for part in self.folder.glob("shard-*.part"):
+            part.unlink()
         found = sorted(self.folder.glob("shard-*.tar"))
-        if making.is_file():
+        if found and making.is_file():
             if json.loads(making.read_text(encoding="utf-8")) != self._settings:
                 raise OutputError(
                     f"{self.folder} holds shards of a run with other settings or other files that did not finish.",

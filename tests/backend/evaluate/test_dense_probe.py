@@ -11,7 +11,8 @@ import pytest
 
 from skysense.errors import LabelError
 from skysense.evaluate import lite0
-from skysense.evaluate.dense_probe import cell_labels, run
+from skysense.evaluate.cells import cell_labels
+from skysense.evaluate.dense_probe import run
 
 
 @pytest.fixture(scope="module")
