@@ -131,11 +131,11 @@ def pretrain(desktop: Desktop, shards: Path) -> None:
     desktop.wait("dock().pretraining.dialog is not None", 10)
     desktop.ask("dock().pretraining.dialog.form.data.folders_button.click()")
     desktop.ask(f"dock().pretraining.dialog.form.data.add({str(shards)!r})")
-    desktop.ask("[dock().pretraining.dialog.form.steps.setValue(150), dock().pretraining.dialog.form.batch.setValue(4)]")
+    desktop.ask("[dock().pretraining.dialog.form.steps.setValue(120), dock().pretraining.dialog.form.batch.setValue(2)]")
     time.sleep(1)
     desktop.picture(IMAGES / "pretraining_form.png")
     desktop.ask("dock().pretraining.dialog.form.start_button.click()")
-    desktop.wait("dock().pretraining.dialog.view.run.status.step > 105", 900)
+    desktop.wait("dock().pretraining.dialog.view.run.status.step > 90", 900)
     time.sleep(1)
     desktop.picture(IMAGES / "pretraining.png")
     desktop.ask("dock().pretraining.dialog.view.stop_button.click()")  # or it would outlive this QGIS

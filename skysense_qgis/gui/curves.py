@@ -16,7 +16,7 @@ SHARES = ("#d9730d", "#2c8a3c", "#2f7ed8", "#7a5fb5", "#c2417c", "#8a6d3b")
 SHARE_NAMES = ("IoU", "accuracy")  # series of such names are shares of 1, on the right-hand axis
 LINES = 4  # of the grid
 MARGIN, AXIS = 8, 48  # pixels
-MOST_POINTS = 2000  # of a curve; beyond, neighbours become one
+MOST_POINTS = 2000  # of a curve, an even number
 
 
 def is_share(name: str) -> bool:
@@ -24,62 +24,70 @@ def is_share(name: str) -> bool:
 
 
 class Curves(QWidget):
-    """Losses on the left axis, from 0 to the largest; shares (mean IoU) on the right one, from 0 to 1."""
+    """Losses on the left axis, from 0 (or the smallest) to the largest; shares (mean IoU) on the right one, from 0 to 1."""
 
-    def __init__(self, parent: QWidget | None = None, is_share: Callable[[str], bool] = is_share) -> None:
+    def __init__(
+        self, parent: QWidget | None = None, is_share: Callable[[str], bool] = is_share, from_zero: bool = True
+    ) -> None:
         super().__init__(parent)
-        self._is_share = is_share
-        self._points: dict[str, list[tuple[int, float]]] = {}
+        self._is_share, self._from_zero = is_share, from_zero
+        self._curves: dict[str, _Curve] = {}
         self.setMinimumHeight(150)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
 
     def add(self, points: tuple[Series, ...]) -> None:
         """A run that goes on from an earlier step replaces what it had drawn beyond."""
         for point in points:
-            curve = self._points.setdefault(point.name, [])
-            while curve and curve[-1][0] >= point.step:
-                curve.pop()
-            curve.append((point.step, point.value))
-            if len(curve) > MOST_POINTS:
-                self._points[point.name] = _thinned(curve)
+            self._curves.setdefault(point.name, _Curve()).add(point.step, point.value)
         if points:
             self.update()
 
     def clear(self) -> None:
-        self._points = {}
+        self._curves = {}
         self.update()
 
+    def points(self) -> dict[str, list[tuple[int, float]]]:
+        """What is drawn: step and value, by name."""
+        return {name: curve.points for name, curve in self._curves.items()}
+
     def latest(self) -> dict[str, float]:
-        return {name: points[-1][1] for name, points in self._points.items() if points}
+        return {name: points[-1][1] for name, points in self.points().items()}
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if not self._points:
+        drawn = self.points()
+        if not drawn:
             painter.setPen(self.palette().color(self.foregroundRole()))
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, self.tr("The curves appear with the first steps."))
             return
-        shares = [name for name in self._points if self._is_share(name)]
-        losses = [name for name in self._points if name not in shares]
+        shares = [name for name in drawn if self._is_share(name)]
+        losses = [name for name in drawn if name not in shares]
         colours = {name: QColor(LOSSES[number % len(LOSSES)]) for number, name in enumerate(losses)}
         colours |= {name: QColor(SHARES[number % len(SHARES)]) for number, name in enumerate(shares)}
-        labels = {name: f"{name} {self._points[name][-1][1]:.3f}" for name in colours}
+        labels = {name: f"{name} {drawn[name][-1][1]:.3f}" for name in colours}
         rows = _rows(labels, self.width() - 2 * AXIS, painter.fontMetrics())
         line = painter.fontMetrics().height()
         foot = line + MARGIN + len(rows) * line
         frame = QRectF(AXIS, MARGIN, self.width() - 2 * AXIS, self.height() - 2 * MARGIN - foot)
-        last = max(points[-1][0] for points in self._points.values()) or 1
-        most = max((value for name in losses for _, value in self._points[name]), default=1.0) or 1.0
-        self._grid(painter, frame, last, most if losses else None, bool(shares))
+        last = max(points[-1][0] for points in drawn.values()) or 1
+        span = self._span([value for name in losses for _, value in drawn[name]])
+        self._grid(painter, frame, last, span if losses else None, bool(shares))
         for name, colour in colours.items():
             painter.setPen(QPen(colour, 2))
-            self._line(painter, frame, self._points[name], last, most if name in losses else 1.0)
+            self._line(painter, frame, drawn[name], last, span if name in losses else (0.0, 1.0))
         for number, row in enumerate(reversed(rows)):
             for left, name in row:
                 painter.setPen(colours[name])
                 painter.drawText(QPointF(frame.left() + left, self.height() - MARGIN - number * line), labels[name])
 
-    def _grid(self, painter: QPainter, frame: QRectF, last: int, most: float | None, shares: bool) -> None:
+    def _span(self, values: list[float]) -> tuple[float, float]:
+        """The values at the lower and the upper end of the left axis."""
+        most = max(values, default=1.0) or 1.0
+        least = 0.0 if self._from_zero else min(values, default=0.0)
+        return (least, most) if most > least else (0.0, most)
+
+    def _grid(self, painter: QPainter, frame: QRectF, last: int, span: tuple[float, float] | None, shares: bool) -> None:
         """Lines with their values; the steps below."""
         text = self.palette().color(self.foregroundRole())
         faint = QColor(text)
@@ -93,8 +101,8 @@ class Curves(QWidget):
             painter.drawLine(QPointF(frame.left(), y), QPointF(frame.right(), y))
             painter.setPen(text)
             beside = QRectF(0, y - height / 2, AXIS - MARGIN, height)
-            if most is not None:
-                painter.drawText(beside, Qt.AlignmentFlag.AlignRight, f"{part * most:.2f}")
+            if span is not None:
+                painter.drawText(beside, Qt.AlignmentFlag.AlignRight, f"{span[0] + part * (span[1] - span[0]):.2f}")
             if shares:
                 beside.moveLeft(frame.right() + MARGIN)
                 painter.drawText(beside, Qt.AlignmentFlag.AlignLeft, f"{part:.2f}")
@@ -102,11 +110,14 @@ class Curves(QWidget):
         painter.drawText(below, Qt.AlignmentFlag.AlignLeft, "0")
         painter.drawText(below, Qt.AlignmentFlag.AlignRight, self.tr("step {}").format(last))
 
-    def _line(self, painter: QPainter, frame: QRectF, points: list[tuple[int, float]], last: int, top: float) -> None:
+    def _line(
+        self, painter: QPainter, frame: QRectF, points: list[tuple[int, float]], last: int, span: tuple[float, float]
+    ) -> None:
+        low, high = span
         placed = [
             QPointF(
                 frame.left() + frame.width() * step / last,
-                frame.bottom() - frame.height() * min(max(value / top, 0.0), 1.0),
+                frame.bottom() - frame.height() * min(max((value - low) / (high - low), 0.0), 1.0),
             )
             for step, value in points
         ]
@@ -130,7 +141,28 @@ def _rows(labels: dict[str, str], width: int, metrics: QFontMetrics) -> list[lis
     return rows
 
 
-def _thinned(curve: list[tuple[int, float]]) -> list[tuple[int, float]]:
-    """Half as many points, each the mean of two neighbours at the second one's step; the last one stays as it is."""
-    pairs = zip(curve[:-1:2], curve[1:-1:2])
-    return [*((step, (first + second) / 2) for (_, first), (step, second) in pairs), curve[-1]]
+class _Curve:
+    """Points of a curve, at most so many: in a long run each is the mean of as many steps as all others."""
+
+    def __init__(self) -> None:
+        self._whole: list[tuple[int, float]] = []
+        self._recent: list[tuple[int, float]] = []  # that do not make a point yet
+        self._each = 1  # values in a point
+
+    def add(self, step: int, value: float) -> None:
+        for points in (self._recent, self._whole):
+            while points and points[-1][0] >= step:
+                points.pop()
+        self._recent.append((step, value))
+        if len(self._recent) >= self._each:
+            self._whole.append((step, sum(value for _, value in self._recent) / len(self._recent)))
+            self._recent = []
+        if len(self._whole) == MOST_POINTS:
+            pairs = zip(self._whole[::2], self._whole[1::2])
+            self._whole = [(step, (first + second) / 2) for (_, first), (step, second) in pairs]
+            self._each *= 2
+
+    @property
+    def points(self) -> list[tuple[int, float]]:
+        """The last one is the latest value itself."""
+        return [*self._whole, *self._recent[-1:]]

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from qgis.PyQt.QtCore import Qt, QTimer, QUrl, pyqtSignal
 from qgis.PyQt.QtGui import QDesktopServices, QHideEvent, QShowEvent
-from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QTabWidget, QVBoxLayout, QWidget
 
 from ..client.pretraining import PretrainingRun
 from ..client.run_folder import WEIGHTS, LoggedStep, LogTail, RunFacts, read_facts
 from ..protocol.messages import Series
+from ..protocol.sensors import SENSORS
 from .curves import Curves
 from .pretraining_form import keep_box
 from .pretraining_words import facts_of, figures_of, stage_of
@@ -43,7 +44,12 @@ class PretrainingView(QWidget):
         self.bar.setRange(0, 1000)
         self.bar.setTextVisible(False)
         self.figures = _label()
-        self.losses = Curves()
+        self.losses = Curves(from_zero=False)
+        self.parts = Curves(from_zero=False)
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.addTab(self.losses, self.tr("Loss"))
+        self.tabs.addTab(self.parts, self.tr("Its parts"))
         self.health = Curves(is_share=lambda _: True)
         health = _label(self.tr("Spread of the features and use of the prototypes; near 0 they collapse"))
         self.keep = keep_box()
@@ -72,8 +78,7 @@ class PretrainingView(QWidget):
         layout.addWidget(self.bar)
         layout.addWidget(self.facts)
         layout.addWidget(self.figures)
-        layout.addWidget(_label(self.tr("Loss and its parts")))
-        layout.addWidget(self.losses, 3)
+        layout.addWidget(self.tabs, 3)
         layout.addWidget(health)
         layout.addWidget(self.health, 2)
         layout.addLayout(choice)
@@ -85,8 +90,8 @@ class PretrainingView(QWidget):
     def show_run(self, run: PretrainingRun) -> None:
         if run is not self.run:
             self.run, self._tail, self._latest, self._facts = run, LogTail(run.folder), None, None
-            self.losses.clear()
-            self.health.clear()
+            for curves in (self.losses, self.parts, self.health):
+                curves.clear()
         self.keep.setCurrentIndex(self.keep.findData(run.keep))
         self._read()
 
@@ -125,17 +130,18 @@ class PretrainingView(QWidget):
         if steps:
             self._latest = steps[-1]
             self.losses.add(tuple(self._loss_series(steps)))
+            self.parts.add(tuple(Series(name, step.step, value) for step in steps for name, value in step.parts.items()))
             self.health.add(tuple(self._health_series(steps)))
         self.refresh()
         if self._tail.behind:
             QTimer.singleShot(CATCH_UP_MS, self._read)
 
     def _loss_series(self, steps: list[LoggedStep]) -> Iterable[Series]:
+        """A curve for each set of sensors: sums over different ones cannot be compared."""
         for step in steps:
             if step.loss is not None:
-                yield Series(self.tr("loss"), step.step, step.loss)
-            for name, value in step.parts.items():
-                yield Series(name, step.step, value)
+                sensors = "+".join(name for name in step.parts if name in SENSORS)
+                yield Series(self.tr("loss {}").format(sensors).strip(), step.step, step.loss)
 
     def _health_series(self, steps: list[LoggedStep]) -> Iterable[Series]:
         for step in steps:

@@ -69,14 +69,16 @@ def test_a_run_is_watched_stopped_resumed_and_its_encoder_taken_up(dock, dialog,
     view = dialog.view
     (run,) = dock.pretraining.runs.runs
     assert run.folder == place / "run-1" and dialog.pages.currentIndex() == 1 and dialog.choice.currentIndex() == 1
-    wait(lambda: {"loss", "hr", "fused"} <= set(view.losses.latest()), 10)
+    wait(lambda: view.losses.latest(), 10)
+    assert set(view.losses.latest()) == {"loss hr"} and set(view.parts.latest()) == {"hr", "fused"}
     assert {"spread hr", "spread fused", "prototypes"} == set(view.health.latest())
     wait(lambda: "Step" in view.stage.text())
     assert "of 120" in view.stage.text() and "left" in view.stage.text() and "cpu" in view.stage.text()
     assert "40 samples a second" in view.figures.text() and "25 % waiting for data" in view.figures.text()
     assert "nano" in view.facts.text() and view.bar.value() > 0
     assert dock.train.pretraining_button.text() == "Pretraining … (1 at work)"
-    assert not view.grab().toImage().isNull() and not view.resume_button.isVisible() and not view.add_button.isVisible()
+    assert not view.grab().toImage().isNull() and not view.parts.grab().toImage().isNull()
+    assert not view.resume_button.isVisible() and not view.add_button.isVisible()
     assert not dialog.forget_button.isEnabled()
     view.stop_button.click()
     assert "Stopping" in view.stage.text() and not view.stop_button.isEnabled()

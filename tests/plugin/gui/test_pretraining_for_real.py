@@ -30,7 +30,7 @@ def test_from_layers_to_a_model(dock, place, models, add_layer, wait, described)
     assert (place / "run-1-shards" / "manifest.json").is_file() and run.folder == place / "run-1"
     wait(lambda: not run.status.working)
     assert run.status.state == "finished", (run.status, (run.folder / "output.log").read_text())
-    wait(lambda: "loss" in view.losses.latest())
+    wait(lambda: "loss hr" in view.losses.latest())
     assert "spread hr" in view.health.latest() and "Finished after 2 steps" in view.stage.text()
     view.add_button.click()
     card = wait(lambda: next((card for card in dock.cards if card.path == str(models / "run-1.safetensors")), None))
