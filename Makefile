@@ -1,5 +1,5 @@
 # SkySense for QGIS. `make demo` shows it, `make test` checks it; both set up what they need.
-.PHONY: setup demo test lint install package screenshots lock clean
+.PHONY: setup demo test soak lint install package screenshots lock clean
 
 setup:
 	@bash tools/setup.sh
@@ -9,6 +9,10 @@ demo: setup
 
 test: setup
 	@bash tools/test.sh
+
+soak: setup  # pretraining killed at twenty moments by chance ends as if it never was
+	@SKYSENSE_KILLS=20 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -q --timeout 1800 \
+	  tests/backend/training/pretraining/test_processes.py -k killed
 
 lint: setup
 	@bash tools/lint.sh

@@ -130,6 +130,37 @@ def _add_jobs(commands: Any) -> None:
     train.add_argument("--seed", type=int, default=0)
     _engine_arguments(train)
 
+    shards = _job(commands, "shards", _shards, "samples for pretraining from a scene, or from folders of images")
+    shards.add_argument("output", metavar="OUT", help="folder to write; a run that was stopped goes on there")
+    _scene_arguments(shards, files="*")
+    shards.add_argument("--labels", help="polygons of classes on the scene (GeoPackage, GeoJSON, Shapefile, FlatGeobuf)")
+    shards.add_argument("--layer", help="their layer (default: the first)")
+    shards.add_argument("--class-field", default="")
+    shards.add_argument("--folders", nargs="+", metavar="DIR", default=[], help="searched for images/* and S2*_YYYYMMDD.tif")
+    shards.add_argument("--hold-out", nargs="+", metavar="PART", default=[], help="parts of paths that are never read")
+    shards.add_argument("--window", type=int, default=0, metavar="PIXELS", help="side of a sample (default: 256, Sentinel 32)")
+    shards.add_argument("--least-data", type=_number, default=0.5, metavar="SHARE", help="of a window's pixels (default: 0.5)")
+    shards.add_argument("--shard-mb", type=_number, default=64, metavar="MB", help="size of a file (default: 64)")
+
+    pretrain = _job(commands, "pretrain", _pretrain, "pretrain an encoder on shards, or go on with a run that stopped")
+    pretrain.add_argument("run_folder", metavar="RUN", help="folder of the run; without --shards, one to go on with")
+    pretrain.add_argument("--shards", nargs="+", metavar="FOLDER", help="made by `skysense shards`: begin a new run")
+    pretrain.add_argument("--preset", default="nano", help="size: nano, tiny, base, huge (default: nano)")
+    pretrain.add_argument("--start", metavar="WEIGHTS", help="file of that size, or `bundled` (default: random weights)")
+    pretrain.add_argument("--keep", type=_number, default=0.0, metavar="WEIGHT", help="stay near the features of --start")
+    pretrain.add_argument("--steps", type=_whole_from(1), default=1000)
+    pretrain.add_argument("--batch", type=_whole_from(1), default=8, help="samples a step, over all processes")
+    pretrain.add_argument("--accumulate", type=_whole_from(1), default=1, help="parts of a batch, one after the other")
+    pretrain.add_argument("--learning-rate", type=_number, default=5e-4)
+    pretrain.add_argument("--contrast", default="sinkhorn", help="sinkhorn, centring, info-nce (default: sinkhorn)")
+    pretrain.add_argument("--local-views", type=_whole_from(0), default=4, help="small views of each sample")
+    pretrain.add_argument("--save-memory", action="store_true", help="compute a part of the activations again")
+    pretrain.add_argument("--save-every", type=_whole_from(1), default=100, metavar="STEPS")
+    pretrain.add_argument("--log-every", type=_whole_from(1), default=5, metavar="STEPS")
+    pretrain.add_argument("--workers", type=_whole_from(0), default=1, help="processes that prepare batches")
+    pretrain.add_argument("--seed", type=_whole_from(0), default=0)
+    pretrain.add_argument("--device", default="auto", help="auto, cpu, cuda")
+
     apply = _job(commands, "apply", _apply, "class raster of a scene by a fine-tuned model")
     _scene_arguments(apply)
     apply.add_argument("--model", required=True, help="model that `skysense train` wrote")
@@ -146,6 +177,13 @@ def _add_tools(commands: Any) -> None:
     models.add_argument("--folder", default="", help="where your own models lie")
     models.add_argument("--table", action="store_true", help="the parameters of every preset, part by part")
     models.add_argument("--json", metavar="OUT", help="with --table: write it")
+
+    views = _job(commands, "views", _views, "a picture of what a model sees in pretraining")
+    views.add_argument("shards", nargs="+", metavar="FOLDER", help="that `skysense shards` wrote")
+    views.add_argument("picture", metavar="OUT", help=".png")
+    views.add_argument("--samples", type=_whole_from(1), default=6)
+    views.add_argument("--seed", type=_whole_from(0), default=0)
+    views.add_argument("--epoch", type=_whole_from(0), default=0)
 
     doctor = _job(commands, "doctor", _doctor, "versions, devices, memory, models: for a report")
     doctor.add_argument("--folder", default="", help="where your own models lie")
@@ -185,8 +223,8 @@ def _job(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentPars
     return parser
 
 
-def _scene_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE", help="rasters of one place: any sensors, any dates")
+def _scene_arguments(parser: argparse.ArgumentParser, files: str = "+") -> None:
+    parser.add_argument("files", nargs=files, metavar="FILE", help="rasters of one place: any sensors, any dates")
     parser.add_argument("--dates", nargs="+", metavar="DATE", default=[], help="one a file, in order; - is guessed")
     parser.add_argument("--sensors", nargs="+", metavar="SENSOR", default=[], help="hr, s2, s1, landsat; - is guessed")
     parser.add_argument("--bands", nargs="+", metavar="BANDS", default=[], help='one a file, like "R=1 G=2 B=3"; - is guessed')
@@ -324,6 +362,57 @@ def _train(options: argparse.Namespace) -> int:
     return STOPPED
 
 
+def _shards(options: argparse.Namespace) -> int:
+    files = options.files
+    return _run(
+        r.MakeShards(
+            scene=_scene(files, options.dates, options.sensors, options.bands, _extent(options)) if files else None,
+            output_folder=_absolute(options.output),
+            window_px=options.window,
+            least_data=options.least_data,
+            shard_bytes=int(options.shard_mb * 1e6),
+            labels_path=_absolute(options.labels) if options.labels else None,
+            labels_layer=options.layer,
+            class_field=options.class_field,
+            folders=tuple(map(_absolute, options.folders)),
+            hold_out=tuple(options.hold_out),
+        )
+    )
+
+
+def _pretrain(options: argparse.Namespace) -> int:
+    from skysense.jobs import pretrain
+    from skysense.jobs.bar import BarReport
+    from skysense.training.pretraining.settings import PretrainSettings
+    from skysense.training.views import ViewSettings
+
+    new = None
+    if options.shards:
+        settings = PretrainSettings(
+            preset=options.preset,
+            start=options.start if options.start in (None, pretrain.BUNDLED) else _absolute(options.start),
+            keep=options.keep,
+            steps=options.steps,
+            batch=options.batch,
+            accumulate=options.accumulate,
+            learning_rate=options.learning_rate,
+            contrast=options.contrast,
+            save_memory=options.save_memory,
+            save_every=options.save_every,
+            log_every=options.log_every,
+            workers=options.workers,
+            seed=options.seed,
+            views=ViewSettings(local_views=options.local_views),
+        )
+        new = pretrain.NewRun(tuple(Path(_absolute(folder)) for folder in options.shards), settings)
+    with BarReport() as report:
+        state = pretrain.run(Path(_absolute(options.run_folder)), options.device, report, new)
+    if state == "finished":
+        return 0
+    print(f"Stopped and saved. `skysense pretrain {options.run_folder}` goes on.", file=sys.stderr)
+    return STOPPED
+
+
 def _apply(options: argparse.Namespace) -> int:
     return _run(
         r.ApplyModel(
@@ -398,6 +487,20 @@ def _print_rows(rows: Callable[[], list[dict[str, object]]], json_path: str | No
     print_table(made)
     if json_path is not None:
         write_json(made, _absolute(json_path))
+    return 0
+
+
+def _views(options: argparse.Namespace) -> int:
+    from skysense.scene.write import check_target
+    from skysense.training.contact_sheet import draw_sheet
+    from skysense.training.shards import ShardSet
+    from skysense.training.views import ViewSettings
+
+    path = Path(_absolute(options.picture))
+    check_target(path, [])
+    shards = ShardSet([Path(_absolute(folder)) for folder in options.shards])
+    chosen = draw_sheet(shards, path, ViewSettings(), options.samples, options.seed, options.epoch)
+    print(f"{path}: {chosen} of {len(shards)} samples")
     return 0
 
 

@@ -10,6 +10,7 @@ SkySenseError
 │   └── DateError        no-date          a date is missing or impossible
 ├── OutputError          output           the result cannot be written
 ├── LabelError           labels           training labels that cannot be used
+├── ShardError           shards           training data that cannot be read
 ├── PromptError          prompt           a prompt outside the view, a view that is gone
 ├── ModelError           model            weights missing, damaged or of another kind
 ├── DeviceError          device           the device is not there or has not enough memory
@@ -78,6 +79,10 @@ class OutputError(SkySenseError):
 
 class LabelError(SkySenseError):
     code = "labels"
+
+
+class ShardError(SkySenseError):
+    code = "shards"
 
 
 class PromptError(SkySenseError):

@@ -13,7 +13,7 @@ from skysense import cli
 
 NAIP = Path(__file__).parents[1] / "data/naip_wetlands"
 BEFORE, AFTER = str(NAIP / "NAIP_20090818.tif"), str(NAIP / "NAIP_20200831.tif")
-COMMANDS = ("embed", "segment", "example", "change", "train", "apply", "describe", "models", "doctor", "evaluate", "serve")
+COMMANDS = ("embed", "segment", "example", "change", "train", "shards", "apply", "describe", "models", "views", "doctor", "evaluate", "serve")
 
 
 def call(*arguments: object) -> int:
@@ -51,9 +51,16 @@ def test_results_are_json_and_the_exit_code_is_0(capsys):
     assert json.loads(capsys.readouterr().out)["sensor"] == "hr"
 
 
+def test_folders_of_pictures_become_shards(pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("shards", tmp_path / "out", "--folders", pictures, "--hold-out", "two.png", "--window", 32) == 0
+    made = json.loads(capsys.readouterr().out)
+    assert (made["samples"], made["sensors"]) == (4, ["hr"]) and (tmp_path / "out/manifest.json").is_file()
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
+        ("shards", "/tmp/none"),
         ("embed", "/nowhere.tif", "--output", "o.tif"),
         ("embed", BEFORE, "--output", "/nowhere/o.tif"),
         ("embed", BEFORE, "--sensors", "x", "--output", "o.tif"),

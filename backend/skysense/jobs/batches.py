@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -68,7 +69,7 @@ class SceneTiles:
         for sensor, readers in self.series.items():
             coarseness = 1 if sensor == self.lead else min(self.scene.coarseness(reader) for reader in readers)
             outer = window if coarseness == 1 else self._framed(sensor, window, coarseness)
-            values, valid, bands = self._series(sensor, readers, outer, coarseness)
+            values, valid, bands = read_series(self.scene, sensor, readers, outer, coarseness)
             arrays[f"{sensor}_bands"] = bands
             if sensor == "hr":
                 arrays["hr"], arrays["hr_valid"] = newest_seen(values, valid)
@@ -80,23 +81,6 @@ class SceneTiles:
             if sensor == self.lead:
                 lead_valid = np.logical_or.reduce(valid, axis=0)
         return TileData(arrays, lead_valid & self.scene.inside(window))
-
-    def _series(
-        self, sensor: str, readers: list[AcquisitionReader], window: Window, coarseness: int
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Values (T, C, h, w) in the encoder's band order, validity (T, h, w), bands that all dates have (C,)."""
-        count = len(SENSORS[sensor].bands)
-        height, width = window.height // coarseness, window.width // coarseness
-        values = np.zeros((len(readers), count, height, width), np.float32)
-        valid = np.zeros((len(readers), height, width), bool)
-        bands: NDArray[np.bool_] = np.ones(count, bool)
-        for date, reader in enumerate(readers):
-            patch = self.scene.read(reader, window, coarseness)
-            channels = [slot(reader.source.sensor, band.band)[1] for band in reader.source.bands]
-            values[date, channels] = patch.values[:, :height, :width]
-            valid[date] = patch.valid[:height, :width]
-            bands = bands & np.isin(np.arange(count), channels)
-        return values, valid, bands
 
     def _framed(self, sensor: str, window: Window, coarseness: int) -> Window:
         """The window grown by the halo to whole frames of a coarser sensor: its features do not depend on the tile."""
@@ -133,6 +117,24 @@ def check_sensors(tiles: SceneTiles, card: ModelCard) -> None:
             f"{card.label} was trained on {wanted}, the scene holds {there}.",
             "Give the scene layers of these sensors alone, or choose a model that was trained on what it holds.",
         )
+
+
+def read_series(
+    scene: SceneReader, sensor: str, readers: Sequence[AcquisitionReader], window: Window, coarseness: int
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Values (T, C, h, w) in the encoder's band order, validity (T, h, w), bands that all dates have (C,)."""
+    count = len(SENSORS[sensor].bands)
+    height, width = window.height // coarseness, window.width // coarseness
+    values = np.zeros((len(readers), count, height, width), np.float32)
+    valid = np.zeros((len(readers), height, width), bool)
+    bands: NDArray[np.bool_] = np.ones(count, bool)
+    for date, reader in enumerate(readers):
+        patch = scene.read(reader, window, coarseness)
+        channels = [slot(reader.source.sensor, band.band)[1] for band in reader.source.bands]
+        values[date, channels] = patch.values[:, :height, :width]
+        valid[date] = patch.valid[:height, :width]
+        bands = bands & np.isin(np.arange(count), channels)
+    return values, valid, bands
 
 
 def newest_seen(

@@ -29,6 +29,7 @@ JOBS: dict[type, str] = {
     r.SegmentByExample: "skysense.jobs.segment_by_example",
     r.DetectChange: "skysense.jobs.detect_change",
     r.TrainSegmentation: "skysense.jobs.train_segmentation",
+    r.MakeShards: "skysense.jobs.make_shards",
     r.ApplyModel: "skysense.jobs.apply_model",
     r.Diagnose: "skysense.jobs.diagnose",
 }

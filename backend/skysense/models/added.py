@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from skysense.errors import ModelError
 
 from .skysense import described
 from .skysense.model import SkySense, SkySenseConfig
+from .skysense.normalise import IMAGENET_MEAN, IMAGENET_STD
 from .skysense.plus_plus import PlusPlusConfig, SkySensePlusPlus
 from .skysense.released import LICENCE, Released
 from .weights import REMEDY, load_weights, read_card, tensor_bytes, write_tensors
@@ -20,7 +22,6 @@ from .weights import REMEDY, load_weights, read_card, tensor_bytes, write_tensor
 FORMAT = "skysense encoder 1"
 EXAMPLE_PARTS = ("completion.", "head.")  # of a whole SkySense++: what an encoder does not need
 SCALING = {
-    "hr": "R, G, B of 0..1, ImageNet mean and deviation",
     "s2": "Sentinel-2 L2A integers (reflectance x 10000), mean and deviation of the SkySense++ release",
     "s1": "decibel, mean and deviation of the SkySense++ release",
 }
@@ -54,26 +55,60 @@ def write_added(
         ModelError: a value is not finite.
     """
     config = released.config
+    write_encoder(
+        config,
+        released.tensors,
+        path,
+        label=config.label,
+        licence=LICENCE,
+        description=_description(config, released.plus_plus is not None),
+        sources=[{"file": source.name, "sha256": _file_digest(source)} for source in sources],
+        notes=released.notes,
+        plus_plus=released.plus_plus,
+        dtype=dtype,
+        progress=progress,
+    )
+
+
+def write_encoder(
+    config: SkySenseConfig,
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    *,
+    label: str,
+    licence: str,
+    description: str,
+    sources: Sequence[Mapping[str, str]],
+    notes: Sequence[str],
+    plus_plus: PlusPlusConfig | None = None,
+    dtype: torch.dtype = torch.float32,
+    progress: Callable[[float], None] | None = None,
+) -> None:
+    """Write an encoder with a card that describes it completely; `sources` name file and sha256 of what it is made from.
+
+    Raises:
+        ModelError: a value is not finite.
+    """
     card = {
         "format": FORMAT,
-        "label": config.label,
-        "licence": LICENCE,
-        "description": _description(config, released.plus_plus is not None),
-        "parameters": sum(tensor.numel() for tensor in released.tensors.values()),
+        "label": label,
+        "licence": licence,
+        "description": description,
+        "parameters": sum(tensor.numel() for tensor in tensors.values()),
         "bands": {sensor: BANDS[sensor] for sensor in config.sensors},
-        "scaling": {sensor: SCALING[sensor] for sensor in config.sensors},
-        "sources": [{"file": source.name, "sha256": _file_digest(source)} for source in sources],
-        "notes": list(released.notes),
+        "scaling": {sensor: _scaling(config, sensor) for sensor in config.sensors},
+        "sources": list(sources),
+        "notes": list(notes),
         "config": described.to_plain(config),
-        "plus_plus": None if released.plus_plus is None else described.to_plain(released.plus_plus),
-        "content": _content_digest(released, dtype, progress),
+        "plus_plus": None if plus_plus is None else described.to_plain(plus_plus),
+        "content": _content_digest(tensors, dtype, progress),
     }
 
     def second_half(share: float) -> None:
         if progress is not None:
             progress(0.5 + share / 2)
 
-    write_tensors(path, released.tensors, card, dtype, second_half)
+    write_tensors(path, tensors, card, dtype, second_half)
 
 
 def is_added(path: Path) -> bool:
@@ -129,6 +164,15 @@ def load_plus_plus(path: Path, progress: Callable[[float], None] | None = None) 
     return model.eval()
 
 
+def _scaling(config: SkySenseConfig, sensor: str) -> str:
+    if sensor != "hr":
+        return SCALING[sensor]
+    if (config.hr_mean, config.hr_std) == (IMAGENET_MEAN, IMAGENET_STD):
+        return "R, G, B of 0..1, ImageNet mean and deviation"
+    mean, deviation = (", ".join(f"{value:.3f}" for value in values) for values in (config.hr_mean, config.hr_std))
+    return f"R, G, B of 0..1, mean {mean}, deviation {deviation}"
+
+
 def _description(config: SkySenseConfig, by_example: bool) -> str:
     what = "Encoder with released weights, converted to this plugin's layout"
     return f"{what}; it also segments by example." if by_example else f"{what}."
@@ -149,12 +193,12 @@ def _file_digest(path: Path) -> str:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _content_digest(released: Released, dtype: torch.dtype, progress: Callable[[float], None] | None) -> str:
+def _content_digest(tensors: Mapping[str, Tensor], dtype: torch.dtype, progress: Callable[[float], None] | None) -> str:
     """Of all tensors in the order of their names; every value is looked at on the way."""
     digest, done = hashlib.sha256(), 0
-    total = sum(tensor.numel() for tensor in released.tensors.values())
-    for name in sorted(released.tensors):
-        tensor = released.tensors[name]
+    total = sum(tensor.numel() for tensor in tensors.values())
+    for name in sorted(tensors):
+        tensor = tensors[name]
         if not torch.isfinite(tensor.to(dtype)).all():
             raise ModelError(f"{name} holds values that are not finite in {str(dtype).split('.')[-1]}.", REMEDY)
         digest.update(tensor_bytes(tensor, dtype))

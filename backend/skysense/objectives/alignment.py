@@ -14,25 +14,36 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from skysense.objectives.clustering import Gather, alone
 from skysense.objectives.contrastive import INFO_NCE_TEMPERATURE, info_nce
 
 ALPHA, BETA = 1.0, 0.1
 
 
-def alignment(features: Mapping[str, Tensor], temperature: float = INFO_NCE_TEMPERATURE) -> Tensor:
+def alignment(
+    pooled: Mapping[str, Tensor], temperature: float = INFO_NCE_TEMPERATURE, gather: Gather = alone, rank: int = 0
+) -> Tensor:
     """Sum over ordered pairs of sensors i != j of the contrast between their samples.
 
     Args:
-        features: of each sensor (B, T, D, h, w) on one grid, the student's; means over dates and cells are compared.
+        pooled: the student's features of each sensor, means over dates and cells (B, D), see `pool`.
         temperature: of the contrast.
+        gather, rank: bring the ranks' samples together.
 
     Returns:
         A scalar, 0 for one sensor.
     """
-    pooled = {name: x.mean(dim=(1, 3, 4)) for name, x in features.items()}  # (B, D)
-    losses = [info_nce(pooled[i], pooled[j], temperature) for i, j in itertools.permutations(pooled, 2)]
+    losses = [info_nce(pooled[i], pooled[j], temperature, gather, rank) for i, j in itertools.permutations(pooled, 2)]
     first = next(iter(pooled.values()))
     return torch.stack(losses).sum() if losses else first.sum() * 0
+
+
+def pool(feature: Tensor, seen: Tensor | None = None) -> Tensor:
+    """(B, T, D, h, w) -> (B, D): the mean over the dates and cells that were seen (B, T, h, w)."""
+    if seen is None:
+        return feature.mean(dim=(1, 3, 4))
+    weight = seen[:, :, None].to(feature.dtype)
+    return (feature * weight).sum(dim=(1, 3, 4)) / weight.sum(dim=(1, 3, 4)).clamp(min=1)
 
 
 def total(multi_granularity: Tensor, aligned: Tensor, alpha: float = ALPHA, beta: float = BETA) -> Tensor:

@@ -12,22 +12,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from skysense.objectives.clustering import Gather, alone, sinkhorn
+from skysense.objectives.clustering import Gather, alone, mean_over_ranks, sinkhorn
 
 STUDENT_TEMPERATURE, TEACHER_TEMPERATURE = 0.1, 0.04
 CENTRE_MOMENTUM = 0.9
 INFO_NCE_TEMPERATURE = 0.1
 
 
-def distillation(student: Tensor, teacher: Tensor, temperature: float = STUDENT_TEMPERATURE) -> Tensor:
-    """Cross-entropy of the student's outputs under the teacher's probabilities, mean over pairs.
+def distillation(
+    student: Tensor, teacher: Tensor, temperature: float = STUDENT_TEMPERATURE, gather: Gather = alone
+) -> Tensor:
+    """Cross-entropy of the student's outputs under the teacher's probabilities, mean over pairs of all ranks.
 
     Args:
         student: (N, K) logits.
         teacher: (N, K) probabilities, of `centred` or `balanced`; no gradient passes.
         temperature: of the student.
+        gather: brings the ranks together.
     """
-    return -(teacher.detach() * F.log_softmax(student / temperature, dim=1)).sum(dim=1).mean()
+    return mean_over_ranks(-(teacher.detach() * F.log_softmax(student / temperature, dim=1)).sum(dim=1), gather)
 
 
 def centred(logits: Tensor, centre: Tensor, temperature: float = TEACHER_TEMPERATURE) -> Tensor:
@@ -52,7 +55,18 @@ def balanced(
     return plan / plan.sum(dim=1, keepdim=True)
 
 
-def info_nce(queries: Tensor, keys: Tensor, temperature: float = INFO_NCE_TEMPERATURE) -> Tensor:
-    """-log of the share that the own key has among all keys: query n (N, D) belongs to key n (N, D)."""
-    logits = F.normalize(queries, dim=1) @ F.normalize(keys, dim=1).T / temperature
-    return F.cross_entropy(logits, torch.arange(len(queries), device=queries.device))
+def info_nce(
+    queries: Tensor,
+    keys: Tensor,
+    temperature: float = INFO_NCE_TEMPERATURE,
+    gather: Gather = alone,
+    rank: int = 0,
+) -> Tensor:
+    """-log of the share that the own key has among all ranks' keys: query n (N, D) belongs to key n (N, D).
+
+    Every rank brings the same N; gradients pass through `gather`.
+    """
+    every = gather(F.normalize(keys, dim=1)).flatten(0, 1)  # (ranks * N, D)
+    logits = F.normalize(queries, dim=1) @ every.T / temperature
+    own = torch.arange(len(queries), device=queries.device) + rank * len(queries)
+    return F.cross_entropy(logits, own)

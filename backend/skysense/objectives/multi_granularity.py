@@ -23,42 +23,68 @@ OBJECTS = 8
 Contrast = Callable[[Tensor, Tensor], Tensor]  # L_CL: (N, D) of the student, (N, D) of the teacher -> scalar
 
 
-def fine_grained(student: Tensor, teacher: Tensor, contrast: Contrast, objects: int = OBJECTS) -> Tensor:
-    """L_FGCL of two aligned feature maps (B, T, D, h, w)."""
+def fine_grained(
+    student: Tensor, teacher: Tensor, contrast: Contrast, objects: int = OBJECTS, seen: Tensor | None = None
+) -> Tensor:
+    """L_FGCL of two aligned feature maps (B, T, D, h, w), where both were seen (B, T, h, w); None: everywhere."""
     return (
-        pixel_loss(student, teacher, contrast)
-        + object_loss(student, teacher, contrast, objects)
-        + image_loss(student, teacher, contrast)
+        pixel_loss(student, teacher, contrast, seen)
+        + object_loss(student, teacher, contrast, objects, seen)
+        + image_loss(student, teacher, contrast, seen)
     )
 
 
-def pixel_loss(student: Tensor, teacher: Tensor, contrast: Contrast) -> Tensor:
+def pixel_loss(student: Tensor, teacher: Tensor, contrast: Contrast, seen: Tensor | None = None) -> Tensor:
     """L_pix: every position of every date is a pair."""
-    return contrast(_positions(student), _positions(teacher))
+    ours, theirs = _positions(student), _positions(teacher)
+    return contrast(ours, theirs) if seen is None else contrast(ours[seen.flatten()], theirs[seen.flatten()])
 
 
-def object_loss(student: Tensor, teacher: Tensor, contrast: Contrast, objects: int = OBJECTS) -> Tensor:
-    """L_obj: the centres of each image's clusters. The teacher's clusters are the student's: the pairs are known."""
-    ours, theirs = [], []
-    for s, t in zip(student.flatten(0, 1), teacher.flatten(0, 1)):  # (D, h, w) each
-        s, t = s.flatten(1).T, t.flatten(1).T  # (h * w, D)
-        plan = cluster(t, min(objects, len(t)))
-        ours.append(means(plan, s))
-        theirs.append(means(plan, t))
-    return contrast(torch.cat(ours), torch.cat(theirs))
+def object_loss(
+    student: Tensor, teacher: Tensor, contrast: Contrast, objects: int = OBJECTS, seen: Tensor | None = None
+) -> Tensor:
+    """L_obj: the centres of each image's clusters. The student's clusters are the teacher's: the pairs are known.
+
+    Images with holes are left out: they would be clustered by them.
+    """
+    s, t = (x.flatten(0, 1).flatten(2).mT for x in (student, teacher))  # (B * T, h * w, D)
+    if seen is not None:
+        whole = seen.flatten(0, 1).flatten(1).all(dim=1)
+        s, t = s[whole], t[whole]
+    plan = cluster(t, min(objects, t.shape[1]))
+    return contrast(means(plan, s).flatten(0, 1), means(plan, t).flatten(0, 1))
 
 
-def image_loss(student: Tensor, teacher: Tensor, contrast: Contrast) -> Tensor:
+def image_loss(student: Tensor, teacher: Tensor, contrast: Contrast, seen: Tensor | None = None) -> Tensor:
     """L_img: the mean of each date is a pair."""
-    return contrast(student.mean(dim=(3, 4)).flatten(0, 1), teacher.mean(dim=(3, 4)).flatten(0, 1))
+    if seen is None:
+        return contrast(student.mean(dim=(3, 4)).flatten(0, 1), teacher.mean(dim=(3, 4)).flatten(0, 1))
+    there = seen.flatten(2).any(dim=2).flatten()  # (B * T,)
+    weight = seen[:, :, None].to(student.dtype)
+    area = weight.sum(dim=(3, 4)).clamp(min=1)
+    ours, theirs = (((x * weight).sum(dim=(3, 4)) / area).flatten(0, 1)[there] for x in (student, teacher))
+    return contrast(ours, theirs)
 
 
 def multi_granularity(
-    student: Mapping[str, Tensor], teacher: Mapping[str, Tensor], contrast: Contrast, objects: int = OBJECTS
-) -> Tensor:
-    """L_MGCL over the sensors' features F_i and the fused F_RS, all by name, each (B, T, D, h, w)."""
-    losses = [fine_grained(student[name], teacher[name], contrast, objects) for name in student]
-    return torch.stack(losses).sum()
+    student: Mapping[str, Tensor],
+    teacher: Mapping[str, Tensor],
+    contrasts: Mapping[str, Contrast],
+    objects: int = OBJECTS,
+    seen: Mapping[str, Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """The terms of L_MGCL, whose sum it is: of the sensors' features F_i and of the fused F_RS.
+
+    Args:
+        student, teacher: by name, each (B, T, D, h, w).
+        contrasts: L_CL of each, with the projection head of its own.
+        objects: clusters of an image.
+        seen: (B, T, h, w) bool of each; None: everywhere.
+    """
+    return {
+        name: fine_grained(student[name], teacher[name], contrasts[name], objects, None if seen is None else seen[name])
+        for name in student
+    }
 
 
 def overlapping(feature: Tensor, view: Tensor, flipped: Tensor, overlap: Tensor, cells: tuple[int, int]) -> Tensor:

@@ -379,6 +379,37 @@ class ModelTrained:
 
 
 @dataclass(frozen=True)
+class MakeShards:  # -> ShardsMade
+    """Cut a scene, folders of images, or both, into samples for pretraining.
+
+    A run that was stopped goes on after its last whole shard when the same request comes again.
+    """
+
+    scene: SceneSource | None  # None: the folders alone
+    output_folder: str
+    window_px: int = 0  # side of a sample in pixels of the finest sensor; 0: what suits it
+    least_data: float = 0.5  # share of a window's pixels with data, below which it is left out
+    shard_bytes: int = 64_000_000  # a shard is closed when it holds as much
+    labels_path: str | None = None  # polygons on the scene: GeoPackage, GeoJSON, Shapefile or FlatGeobuf
+    labels_layer: str | None = None
+    class_field: str = ""
+    folders: tuple[str, ...] = ()  # of pictures under images/ and dated series, see training/plain_folders.py
+    hold_out: tuple[str, ...] = ()  # parts of paths under the folders that are never read
+
+
+@dataclass(frozen=True)
+class ShardsMade:
+    folder: str
+    samples: int
+    left_out: int  # windows with less data than asked for
+    shards: int
+    bytes: int
+    sensors: tuple[str, ...]  # keys of all sensors in any sample
+    digest: str  # "sha256:<hex>" of the manifest
+    seconds: float
+
+
+@dataclass(frozen=True)
 class ApplyModel:  # -> LabelMapWritten
     """Class raster and confidence of a whole scene."""
 
@@ -429,6 +460,7 @@ RESULTS: dict[type, type] = {
     SegmentByExample: ExampleFound,
     DetectChange: ChangeWritten,
     TrainSegmentation: ModelTrained,
+    MakeShards: ShardsMade,
     ApplyModel: LabelMapWritten,
     Diagnose: Diagnosis,
 }

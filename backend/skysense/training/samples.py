@@ -18,6 +18,7 @@ from skysense.scene.grid import Grid, Window
 from skysense.scene.tiles import Tile, Tiling
 from skysense.training.augment import jitter, turn, turn_arrays, turn_tensor
 from skysense.training.blocks import Blocks
+from skysense.training.collate import collate
 from skysense.training.labels import Labels
 from skysense.training.segmenter import Segmenter
 from skysense.training.settings import ENCODED_PIXELS, FEWEST_CROPS
@@ -143,18 +144,6 @@ class PixelCrops:
             tiles.append(turn_arrays(arrays, way))
             labels.append(turn(crop.train, way))
         return collate(tiles), torch.from_numpy(np.stack(labels))
-
-
-def collate(tiles: Sequence[Mapping[str, NDArray[np.generic]]]) -> SceneBatch:
-    """Tiles as one batch. Arrays of a coarser sensor differ by a frame in size: smaller ones are filled up, not valid."""
-    fields: dict[str, Tensor] = {}
-    for name in tiles[0]:
-        arrays = [tile[name] for tile in tiles]
-        shape = tuple(max(sides) for sides in zip(*(array.shape for array in arrays)))
-        if shape:  # a single day has none
-            arrays = [np.pad(array, [(0, full - own) for own, full in zip(array.shape, shape)]) for array in arrays]
-        fields[name] = torch.from_numpy(np.stack(arrays))
-    return SceneBatch(**fields)
 
 
 # -- batches of features ---------------------------------------------------------------------------------------------

@@ -31,6 +31,6 @@ def momentum_at(step: int, steps: int, start: float = START, end: float = END) -
 def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
     """theta' <- lambda theta' + (1 - lambda) theta for every parameter; buffers are taken over, in place."""
     for theirs, ours in zip(teacher.parameters(), student.parameters(), strict=True):
-        theirs.mul_(momentum).add_(ours, alpha=1 - momentum)
+        theirs.lerp_(ours, 1 - momentum)  # exact where both are equal, as in a frozen stem
     for kept, new in zip(teacher.buffers(), student.buffers(), strict=True):
         kept.copy_(new)

@@ -75,3 +75,14 @@ def test_order_of_the_pairs_changes_nothing() -> None:
     q, k, t = logits(), logits(seed=1), torch.softmax(logits(seed=2), dim=1)
     assert torch.isclose(info_nce(q[order], k[order]), info_nce(q, k))
     assert torch.isclose(distillation(q[order], t[order]), distillation(q, t))
+
+
+def test_ranks_of_different_sizes_give_the_mean_over_all_pairs(in_ranks) -> None:
+    q, t = logits(), torch.softmax(logits(seed=2), dim=1)
+    parts = [(q[:2], t[:2]), (q[2:], t[2:])]
+    found = in_ranks(parts, lambda part, gather: distillation(*part, gather=gather))
+    assert torch.isclose(torch.stack(found).mean(), distillation(q, t))
+    keys = logits(seed=1)
+    parts = [(0, q[:3], keys[:3]), (1, q[3:], keys[3:])]
+    found = in_ranks(parts, lambda part, gather: info_nce(part[1], part[2], gather=gather, rank=part[0]))
+    assert torch.isclose(torch.stack(found).mean(), info_nce(q, keys))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from skysense.objectives.alignment import alignment, total
+from skysense.objectives.alignment import alignment, pool, total
 from skysense.objectives.contrastive import info_nce
 from skysense.objectives.multi_granularity import (
     fine_grained,
@@ -72,7 +72,19 @@ def test_gradients_reach_the_student_alone_and_are_right() -> None:
 def test_the_sum_over_sensors_and_the_fused_feature() -> None:
     student, teacher = {"hr": maps(), "fused": maps(1)}, {"hr": maps(2), "fused": maps(3)}
     parts = [fine_grained(student[name], teacher[name], squared) for name in student]
-    assert torch.isclose(multi_granularity(student, teacher, squared), sum(parts))
+    found = multi_granularity(student, teacher, {"hr": squared, "fused": squared})
+    assert torch.allclose(torch.stack(list(found.values())), torch.stack(parts))
+
+
+def test_what_nobody_saw_changes_nothing() -> None:
+    s, t, seen = maps(), maps(1), torch.ones(2, 2, 3, 5, dtype=torch.bool)
+    assert torch.isclose(fine_grained(s, t, squared, seen=seen), fine_grained(s, t, squared))
+    seen[0, 1, :2] = False
+    hidden = torch.where(seen[:, :, None], s, 1e6)
+    assert torch.isclose(fine_grained(hidden, t, squared, seen=seen), fine_grained(s, t, squared, seen=seen))
+    seen[0, 1] = False
+    alone = fine_grained(torch.cat([s[0, :1], s[1]])[:, None], torch.cat([t[0, :1], t[1]])[:, None], squared)
+    assert torch.isclose(fine_grained(s, t, squared, seen=seen), alone)
 
 
 def test_order_of_the_batch_changes_nothing() -> None:
@@ -98,6 +110,9 @@ def test_alignment_is_the_sum_over_ordered_pairs() -> None:
     features = {"hr": maps(0, 1), "s2": maps(1), "s1": maps(2)}
     pooled = {name: x.mean(dim=(1, 3, 4)) for name, x in features.items()}
     plain = sum(info_nce(pooled[i], pooled[j]) for i in pooled for j in pooled if i != j)
-    assert torch.isclose(alignment(features), plain)
-    assert alignment({"hr": maps()}) == 0
+    assert torch.isclose(alignment({name: pool(x) for name, x in features.items()}), plain)
+    assert alignment({"hr": pooled["hr"]}) == 0
+    seen = torch.zeros(2, 2, 3, 5, dtype=torch.bool)
+    seen[:, 1, 0] = True
+    assert torch.allclose(pool(maps(), seen), maps()[:, 1, :, 0].mean(dim=2))
     assert total(torch.tensor(2.0), torch.tensor(3.0)) == pytest.approx(2.3)

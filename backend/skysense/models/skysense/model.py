@@ -71,6 +71,16 @@ class SkySenseConfig:
         return {sensor: found[sensor] for sensor in self.sensors}
 
 
+@dataclass(frozen=True)
+class Features:
+    """What SkySense computes of a batch before the geo-context, on the common grid."""
+
+    sensors: dict[str, Tensor]  # F_i of each sensor in the batch, (B, T_i, D, h, w); one date for hr
+    seen: dict[str, Tensor]  # (B, T_i, h, w) bool, where anybody saw the ground at that date
+    levels: dict[str, Tensor]  # the sensors' own maps by the names of `EncoderInfo.levels`
+    fused: Tensor  # F_mm (B, D', h, w)
+
+
 class LateralSum(nn.Module):
     """Several HR levels on the grid of the finest: 1 x 1 projections, coarser maps resized bilinearly, summed."""
 
@@ -130,9 +140,19 @@ class SkySense(Encoder):
             self.geo_context = GeoContext(config.region_side, config.prototypes, config.fusion.width)
 
     def forward(self, batch: SceneBatch) -> dict[str, FeatureMap]:
+        found = self.features(batch)
+        maps = {**found.levels, "fused": self.in_context(found.fused, batch.lonlat)}
+        strides = {name: level.stride for name, level in self.info.levels.items()}
+        strides["fused"] = self.info.strides[batch.sensors[0]]
+        return {
+            name: FeatureMap(values, strides[name], self.info.key, self.info.digest) for name, values in maps.items()
+        }
+
+    def features(self, batch: SceneBatch) -> Features:
+        """F_i of every sensor and F_mm: what pretraining compares."""
         maps: dict[str, Tensor] = {}
-        features: dict[str, Tensor] = {}  # F_i on the common grid, (B, T, D, h, w)
-        seen: dict[str, Tensor] = {}  # (B, T, h, w) bool
+        features: dict[str, Tensor] = {}
+        seen: dict[str, Tensor] = {}
         grid = self._grid(batch)
         for sensor in batch.sensors:
             if sensor == "hr":
@@ -144,14 +164,13 @@ class SkySense(Encoder):
         else:
             (sensor,) = features
             fused = mean_over_dates(features[sensor], seen[sensor])
-        if self.geo_context is not None:
-            fused = torch.cat([fused, self.geo_context(fused, batch.lonlat)], dim=1)  # F_RS
-        maps["fused"] = fused
-        strides = {name: level.stride for name, level in self.info.levels.items()}
-        strides["fused"] = self.info.strides[batch.sensors[0]]
-        return {
-            name: FeatureMap(values, strides[name], self.info.key, self.info.digest) for name, values in maps.items()
-        }
+        return Features(features, seen, maps, fused)
+
+    def in_context(self, fused: Tensor, lonlat: Tensor | None) -> Tensor:
+        """F_RS (B, 2 D', h, w): F_mm and what it attends to among its region's prototypes; F_mm where there are none."""
+        if self.geo_context is None:
+            return fused
+        return torch.cat([fused, self.geo_context(fused, lonlat)], dim=1)
 
     def last_blocks(self) -> list[nn.Module]:
         modules: list[nn.Module] = []
