@@ -189,7 +189,12 @@ def _add_tools(commands: Any) -> None:
     doctor.add_argument("--folder", default="", help="where your own models lie")
 
     evaluate = _job(commands, "evaluate", _evaluate, "figures on labelled folders")
-    evaluate.add_argument("kind", choices=tuple(EVALUATIONS))
+    evaluate.add_argument(
+        "kind",
+        choices=tuple(EVALUATIONS),
+        help="clicks: a robot outlines objects; dense-probe: a linear head on frozen features of pictures; few-shot: the "
+        "same on 1, 5 and 20 labelled regions a class; series: a linear head on dated Sentinel images; change: pairs of dates",
+    )
     evaluate.add_argument("folders", nargs="+", metavar="FOLDER")
     evaluate.add_argument("--json", metavar="OUT")
     evaluate.add_argument("--seed", type=_whole_from(0), default=0)
@@ -197,7 +202,7 @@ def _add_tools(commands: Any) -> None:
     evaluate.add_argument("--model", default=NANO, help="encoder (default: skysense-nano)")
     evaluate.add_argument("--weights", metavar="FILE", help="weights in place of the bundled ones")
     evaluate.add_argument("--baselines", action="store_true", help="also the baselines, on the same targets and folds")
-    evaluate.add_argument("--group-by", metavar="REGEX", help="group 1 of it on a file's stem is the group")
+    evaluate.add_argument("--group-by", metavar="REGEX", help="group 1 of it on a file's stem, or a site's name, is the group")
 
     convert = _job(commands, "convert", _convert, "a released checkpoint, or all its files, as an encoder for every job")
     convert.add_argument("checkpoints", nargs="+", metavar="OFFICIAL", help=".pth, .ckpt or .safetensors")

@@ -30,9 +30,8 @@ class DeepFeatures:
         self.multiple = encoder.info.tile_multiple[sensor]
         names = SENSORS[sensor].band_names
         self._slots = [names.index(band) for band in bands]
-        self._levels = [
-            name for name in encoder.info.probe_levels if encoder.info.levels[name].sensor == sensor and name != "fused"
-        ]
+        levels = encoder.info.levels
+        self._levels = [name for name in encoder.info.probe_levels if levels[name].sensor == sensor and not levels[name].series]
         self._before = {name: Moments() for name in self._levels}
         self._after = {name: Moments() for name in self._levels}
 

@@ -98,12 +98,15 @@ class SceneWindows:
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_], NDArray[np.bool_], NDArray[np.int64]]:
         """Values (T, C, h, w), validity (T, h, w), bands (C,) and days (T,) of the dates on which anything was seen.
 
-        What lies outside the extent is not there, so that ground can be held out by its polygon.
+        What lies outside the extent is not there, so that ground can be held out by its polygon; nor is what is black in all
+        bands of a picture: mosaics are often filled with it and do not say so.
         """
         coarse = self.coarseness[sensor]
         values, valid, bands = read_series(self.scene, sensor, readers, window, coarse)
         cells = self.side // coarse
         valid &= inside.reshape(cells, coarse, cells, coarse).all(axis=(1, 3))
+        if sensor == "hr":
+            valid &= (values[:, bands] != 0).any(axis=1)
         values = np.where(valid[:, None], values, np.float32(0))
         seen = valid.any(axis=(1, 2))
         return values[seen], valid[seen], bands, np.array([reader.day for reader in readers], np.int64)[seen]

@@ -80,6 +80,7 @@ class Level:
     stride: int  # pixels of `sensor` per cell; for "fused": of the reference sensor, see EncoderInfo.strides
     sensor: str  # there only if this sensor is in the batch; "" = always there
     description: str
+    series: bool = False  # says something of several dates alone
 
 
 @dataclass(frozen=True)

@@ -16,3 +16,10 @@ def warm_cosine(step: int, steps: int, warmup: int) -> float:
     if step < warmup:
         return (step + 1) / warmup
     return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
+
+
+def warm_linear(step: int, steps: int, warmup: int) -> float:
+    """Share of the full rate at a step: a straight rise over `warmup` steps, then a straight fall to zero."""
+    if step < warmup:
+        return (step + 1) / warmup
+    return (steps - step) / max(steps - warmup, 1)

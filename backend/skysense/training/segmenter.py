@@ -135,5 +135,9 @@ def choose_levels(info: EncoderInfo, sensors: tuple[str, ...], dates: int) -> tu
         sensors: of the scene, the finest first.
         dates: of the longest series.
     """
-    own = tuple(name for name in info.probe_levels if info.levels[name].sensor == sensors[0])
+    own = tuple(
+        name
+        for name in info.probe_levels
+        if info.levels[name].sensor == sensors[0] and (dates > 1 or not info.levels[name].series)
+    )
     return (*own, "fused") if len(sensors) > 1 or dates > 1 else own

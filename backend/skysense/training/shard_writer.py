@@ -12,6 +12,7 @@ import os
 import tarfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -26,6 +27,27 @@ from skysense.training.shards import FORMAT, MANIFEST, Sample, Shard, array_shap
 
 MAKING = "making.json"
 KEY_DIGITS = 8
+
+Size = tuple[tuple[str, tuple[int, ...]], ...]  # of a sample: sensor, and dates (but for hr), rows and columns
+
+
+@dataclass(frozen=True)
+class Written:
+    """What is kept in memory of a whole shard."""
+
+    name: str
+    sha256: str
+    samples: int
+    bytes: int
+    last: int  # number of its last sample
+    sizes: Counter[Size]
+
+    @classmethod
+    def of(cls, path: Path) -> Written:
+        """Read it."""
+        shard = read_contents(path)
+        sizes = Counter(_size(shard, number) for number in range(len(shard.keys)))
+        return cls(path.name, file_digest(path), len(shard.keys), path.stat().st_size, int(shard.keys[-1]), sizes)
 
 
 class ShardWriter:
@@ -44,7 +66,7 @@ class ShardWriter:
         """
         self.folder, self.shard_bytes = folder, shard_bytes
         self._settings = json.loads(json.dumps(settings))
-        self.shards: list[Shard] = []
+        self.shards: list[Written] = []
         self._tar: tarfile.TarFile | None = None
         self._file: BinaryIO | None = None
         try:
@@ -68,7 +90,7 @@ class ShardWriter:
     @property
     def next_number(self) -> int:
         """The first number that may still be written: those before are in whole shards, or were left out."""
-        return int(self.shards[-1].keys[-1]) + 1 if self.shards else 0
+        return self.shards[-1].last + 1 if self.shards else 0
 
     def write(self, number: int, sample: Sample, window: tuple[int, int, int, int]) -> None:
         """Append one sample.
@@ -104,19 +126,14 @@ class ShardWriter:
         try:
             if self._tar is not None:
                 self._close()
-            samples = sum(len(shard.keys) for shard in self.shards)
+            samples = sum(shard.samples for shard in self.shards)
             manifest = {
                 "format": FORMAT,
                 "samples": samples,
                 "left_out": windows - samples,
-                "sizes": _sizes(self.shards),
+                "sizes": [{"samples": count, **dict(size)} for size, count in sorted(self._sizes().items())],
                 "shards": [
-                    {
-                        "name": shard.path.name,
-                        "sha256": file_digest(shard.path),
-                        "samples": len(shard.keys),
-                        "bytes": shard.path.stat().st_size,
-                    }
+                    {"name": shard.name, "sha256": shard.sha256, "samples": shard.samples, "bytes": shard.bytes}
                     for shard in self.shards
                 ],
                 "sources": list(sources),
@@ -141,11 +158,14 @@ class ShardWriter:
                     f"{self.folder} holds shards of a run with other settings or other files that did not finish.",
                     "Choose an empty folder, or delete what is in it.",
                 )
-            self.shards = [read_contents(path) for path in found]
+            self.shards = [Written.of(path) for path in found]
         elif found:
             raise OutputError(f"{self.folder} holds shards without {MANIFEST}.", "Choose an empty folder.")
         else:
             _write_json(making, self._settings)
+
+    def _sizes(self) -> Counter[Size]:
+        return sum((shard.sizes for shard in self.shards), Counter())
 
     @property
     def _path(self) -> Path:
@@ -168,7 +188,7 @@ class ShardWriter:
         sync(self._part)
         os.replace(self._part, self._path)
         self._tar = self._file = None
-        self.shards.append(read_contents(self._path))
+        self.shards.append(Written.of(self._path))
 
 
 def finished(folder: Path, settings: Mapping[str, object]) -> dict[str, Any] | None:
@@ -205,6 +225,12 @@ def _members(sample: Sample, window: tuple[int, int, int, int]) -> Iterator[tupl
     yield "json", json.dumps(facts, ensure_ascii=False, allow_nan=False).encode()
 
 
+def _size(shard: Shard, number: int) -> Size:
+    members = shard.members(number)
+    shapes = {key: array_shape(shard.path, members[f"{key}.npy"]) for key in SENSOR_ORDER if f"{key}.npy" in members}
+    return tuple((key, shape[-2:] if key == "hr" else (shape[0], *shape[-2:])) for key, shape in shapes.items())
+
+
 def _npy(array: NDArray[np.generic]) -> bytes:
     stream = io.BytesIO()
     np.lib.format.write_array(stream, np.ascontiguousarray(array), version=(1, 0), allow_pickle=False)
@@ -212,16 +238,6 @@ def _npy(array: NDArray[np.generic]) -> bytes:
 
 
 # -- the folder ------------------------------------------------------------------------------------------------------
-def _sizes(shards: Sequence[Shard]) -> list[dict[str, object]]:
-    """How many samples there are of which sensors and sizes: dates, rows and columns."""
-    counts: Counter[tuple[tuple[str, tuple[int, ...]], ...]] = Counter()
-    for shard in shards:
-        for members in shard.members:
-            shapes = [(sensor, array_shape(shard.path, members[f"{sensor}.npy"])) for sensor in SENSOR_ORDER if f"{sensor}.npy" in members]
-            counts[tuple((sensor, shape[-2:] if sensor == "hr" else (shape[0], *shape[-2:])) for sensor, shape in shapes)] += 1
-    return [{"samples": count, **{sensor: list(shape) for sensor, shape in kind}} for kind, count in sorted(counts.items())]
-
-
 def _write_json(path: Path, content: Mapping[str, object]) -> None:
     part = path.with_name(f"{path.name}.part")
     part.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -54,11 +54,16 @@ class Sample:
 
 @dataclass(frozen=True)
 class Shard:
-    """One file and where in it the samples lie."""
+    """One file and where in it the samples lie, in few bytes a sample."""
 
     path: Path
     keys: tuple[str, ...]
-    members: tuple[dict[str, Entry], ...]  # of each sample: "hr.npy", "json", … -> place in the file
+    names: tuple[tuple[str, ...], ...]  # of each sample's members: "hr.npy", "json", …; one object for all that are alike
+    entries: tuple[NDArray[np.int64], ...]  # (members, 2) first byte and length
+
+    def members(self, number: int) -> dict[str, Entry]:
+        """Where in the file the members of a sample lie."""
+        return {name: (int(start), int(size)) for name, (start, size) in zip(self.names[number], self.entries[number])}
 
 
 class ShardSet:
@@ -106,7 +111,7 @@ class ShardSet:
             IndexError: there is none of that number. ShardError: it cannot be read.
         """
         shard, number = self._place(index)
-        members = shard.members[number]
+        members = shard.members(number)
         start = min(offset for offset, _ in members.values())
         stop = max(offset + size for offset, size in members.values())
         block = _read(shard.path, start, stop - start)  # the members follow one another: one read
@@ -119,7 +124,7 @@ class ShardSet:
     def kind(self, index: int) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
         """Sensors of a sample, and rows and columns of each, without reading pixels: samples of one kind fit together."""
         shard, number = self._place(index)
-        members = shard.members[number]
+        members = shard.members(number)
         sensors = tuple(sensor for sensor in SENSOR_ORDER if f"{sensor}.npy" in members)
         return sensors, tuple(array_shape(shard.path, members[f"{sensor}.npy"])[-2:] for sensor in sensors)
 
@@ -131,7 +136,7 @@ class ShardSet:
         """What was written beside the sample's arrays: place, lonlat, days, bands, gsd_m, window."""
         if index not in self._facts:
             shard, number = self._place(index)
-            self._facts[index] = json.loads(_read(shard.path, *shard.members[number]["json"]))
+            self._facts[index] = json.loads(_read(shard.path, *shard.members(number)["json"]))
         return self._facts[index]
 
     def _place(self, index: int) -> tuple[Shard, int]:
@@ -192,7 +197,13 @@ def read_contents(path: Path) -> Shard:
     for key, parts in members.items():
         if "json" not in parts or not any(f"{sensor}.npy" in parts for sensor in SENSOR_ORDER):
             raise _damaged(path, f"sample {key} holds {', '.join(parts)}: a .json and one sensor at least were expected")
-    return Shard(path, tuple(members), tuple(members.values()))
+    layouts: dict[tuple[str, ...], tuple[str, ...]] = {}
+    return Shard(
+        path,
+        keys=tuple(members),
+        names=tuple(layouts.setdefault(tuple(parts), tuple(parts)) for parts in members.values()),
+        entries=tuple(np.array(list(parts.values()), np.int64) for parts in members.values()),
+    )
 
 
 def _open_shard(path: Path, facts: dict[str, Any], verify: bool) -> Shard:

@@ -61,7 +61,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> SceneSource:
     for date, gap in (("2020-06-01", 0), ("2021-07-02", 250)):
         values = np.round(1 + ramp(2) * 254).astype(np.uint8)
         values[:, :, 400 - gap :] = 0
-        path = raster(folder / f"hr{date}.tif", values, 2, nodata=0)
+        path = raster(folder / f"hr{date}.tif", values, 2)
         acquisitions.append(source(path, "hr", "R G", Scaling(1 / 255), date))
     for date in ("2020-02-01", "2020-05-31", "2020-12-31"):
         path = raster(folder / f"s2{date}.tif", np.round(ramp(10) * 10_000).astype(np.uint16), 10)

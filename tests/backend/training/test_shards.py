@@ -184,7 +184,7 @@ def test_damage_is_named(folder: Path, tmp_path: Path) -> None:
         ShardSet([short])
     changed = copy("changed")
     first = changed / "shard-000000.tar"
-    start, _ = read_contents(first).members[0]["hr.npy"]
+    start, _ = read_contents(first).members(0)["hr.npy"]
     data = bytearray(first.read_bytes())
     data[start + 5000] ^= 1
     first.write_bytes(bytes(data))

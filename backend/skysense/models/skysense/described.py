@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from .model import SkySenseConfig
@@ -62,6 +62,8 @@ def _read_record(kind: Any, value: object, where: str) -> Any:
         raise ValueError(f"{where} is no table")
     hints = get_type_hints(kind)
     names = {field.name for field in fields(kind)}
-    if names != set(value):
-        raise ValueError(f"{where} lacks or adds: {', '.join(sorted(names ^ set(map(str, value))))}")
-    return kind(**{name: _read(hints[name], value[name], f"{where}.{name}") for name in names})
+    needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
+    given = set(map(str, value))
+    if not needed <= given <= names:  # an older card lacks what came later: that has a default
+        raise ValueError(f"{where} lacks or adds: {', '.join(sorted((needed - given) | (given - names)))}")
+    return kind(**{name: _read(hints[name], value[name], f"{where}.{name}") for name in given})

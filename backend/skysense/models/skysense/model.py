@@ -26,6 +26,7 @@ from .normalise import (
     standardise_s1,
     standardise_s2,
 )
+from .season import harmonics
 from .swin_v2 import SwinV2, SwinV2Config
 from .swin_v2_msl import UnannotatedSwinV2
 from .vit import UPHead, ViT, ViTConfig
@@ -51,6 +52,7 @@ class SkySenseConfig:
     dates: str = "all"  # what gets date codes: "all" as in the paper, "s2" as in the released code, "none"
     region_side: int = 64  # region_side x region_side equal-area regions
     prototypes: int = 100  # of each region; 0: no geo-context
+    season: int = 0  # harmonics of the year that levels of their own hold; 0: none, as in the paper
     hr_mean: tuple[float, ...] = IMAGENET_MEAN
     hr_std: tuple[float, ...] = IMAGENET_STD
     halo: tuple[int, int, int] = (0, 0, 0)  # pixels of hr, s2, s1 that a tile needs around it
@@ -234,6 +236,8 @@ class SkySense(Encoder):
         if dates_valid is not None:
             seen = seen & dates_valid[:, :, None, None]
         maps[sensor] = mean_over_dates(feature, seen)
+        if self.config.season:
+            maps[f"{sensor}_season"] = harmonics(feature, seen, getattr(batch, f"{sensor}_days"), self.config.season)
         if batch.sensors[0] != sensor:
             place = self._place(batch, sensor, feature, grid)
             if place is not None:
@@ -346,6 +350,9 @@ def describe(config: SkySenseConfig, model: SkySense, digest: str = "untrained")
         if sensor in config.sensors:
             width = config.fusion.width_in if config.fuses else vit.width
             levels[sensor] = Level(width, strides[sensor], sensor, f"{label} features, mean over dates")
+            if config.season:
+                said = f"How {label} features change over the year"
+                levels[f"{sensor}_season"] = Level(2 * config.season * width, strides[sensor], sensor, said, series=True)
     probe_levels = tuple(levels)
     if config.fuses:
         fused = config.fusion.width * (2 if config.prototypes else 1)

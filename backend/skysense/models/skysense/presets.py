@@ -38,6 +38,7 @@ NANO = SkySenseConfig(
     prototypes=16,
     hr_mean=(LITE0_PIXEL_MEAN,) * 3,
     hr_std=(LITE0_PIXEL_STD,) * 3,
+    season=2,
     halo=(128, 32, 0),
 )
 
