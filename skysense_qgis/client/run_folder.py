@@ -157,7 +157,7 @@ def stop_was_asked(folder: Path) -> bool:
 class LogTail:
     """Reads what is new in log.jsonl, a bounded piece at a time."""
 
-    PIECE_BYTES = 2**18  # read and understood in a moment
+    PIECE_BYTES = 2**15  # understood in a few milliseconds
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOG

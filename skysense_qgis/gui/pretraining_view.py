@@ -17,7 +17,7 @@ from .pretraining_form import keep_box
 from .pretraining_words import facts_of, figures_of, stage_of
 
 READ_MS = 500
-CATCH_UP_MS = 20  # between pieces of a long log
+CATCH_UP_MS = 10  # between pieces of a long log
 
 
 class PretrainingView(QWidget):
@@ -87,6 +87,11 @@ class PretrainingView(QWidget):
         self._timer.setInterval(READ_MS)
         self._timer.timeout.connect(self._read)
 
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(CATCH_UP_MS)
+        self._soon.timeout.connect(self._read)
+
     def show_run(self, run: PretrainingRun) -> None:
         if run is not self.run:
             self.run, self._tail, self._latest, self._facts = run, LogTail(run.folder), None, None
@@ -134,7 +139,7 @@ class PretrainingView(QWidget):
             self.health.add(tuple(self._health_series(steps)))
         self.refresh()
         if self._tail.behind:
-            QTimer.singleShot(CATCH_UP_MS, self._read)
+            self._soon.start()
 
     def _loss_series(self, steps: list[LoggedStep]) -> Iterable[Series]:
         """A curve for each set of sensors: sums over different ones cannot be compared."""

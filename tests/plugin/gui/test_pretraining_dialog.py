@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from gaps import idle, measure
 from qgis.core import QgsRasterLayer
 from qgis.PyQt.QtCore import QSize
 
@@ -156,6 +157,24 @@ def test_layers_become_shards_in_the_job_queue_first(dock, dialog, add_layer, wa
     finish(ShardsMade(request.output_folder, 4, 0, 1, 1000, ("hr",), "sha256:0", 1.0))
     wait(lambda: dialog.view.run is not None and dialog.view.run.status.state == "finished", 10)
     assert request.output_folder in (place / "run-1" / "output.log").read_text()
+
+
+def test_qgis_stays_free_while_a_run_is_watched(dock, dialog, filled, wait):
+    """Also while a window opens on a run whose log is long."""
+    filled.steps.setValue(100)
+    filled.start_button.click()
+    run = dialog.view.run
+    line = '{"step": %d, "loss": 1.0, "parts": {"hr": 1.0, "s2": 1.0, "s1": 1.0, "fused": 1.0}, "feature_std": {"hr": 0.5}}\n'
+    wait(lambda: (run.folder / "log.jsonl").exists(), 10)
+    with (run.folder / "log.jsonl").open("a") as log:
+        log.writelines(line % step for step in range(1000, 21_000))
+
+    def begin(over) -> None:
+        run.ended.connect(over)
+
+    gaps, control = measure(begin), idle(0.5)
+    assert run.status.state == "finished" and gaps.free, f"{gaps}; idle: {control}"
+    wait(lambda: len(dialog.view.parts.points()["s1"]) > 300)
 
 
 def test_it_fits_a_small_window(dialog, filled, wait):

@@ -23,7 +23,6 @@ from skysense.errors import OutputError, RequestError
 from skysense.training.pretraining.settings import PretrainSettings
 from skysense.training.views import ViewSettings
 
-
 OUTPUT = "output.log"  # whoever starts the process may have put what it says into the folder
 
 
