@@ -45,7 +45,7 @@ def test_a_run_is_followed_and_its_encoder_told(run, feedback, tmp_path):
 def test_a_cancel_saves_and_the_same_folder_goes_on(run, context, feedback, tmp_path, wait):
     folder = tmp_path / "run"
     algorithm = QgsApplication.processingRegistry().algorithmById("skysense:pretrain")
-    parameters = {"SHARDS": "/shards", "STEPS": 60, "RUN": str(folder)}
+    parameters = {"SHARDS": "/shards", "STEPS": 40, "RUN": str(folder)}
     task = QgsProcessingAlgRunnerTask(algorithm, parameters, context, feedback)
     ends: list = []
     task.executed.connect(lambda fine, results: ends.append((fine, results)))
@@ -57,7 +57,7 @@ def test_a_cancel_saves_and_the_same_folder_goes_on(run, context, feedback, tmp_
     assert time.monotonic() - asked < 2.0 and look(folder).state == "stopped"
     assert any("goes on from there" in said for said in feedback.warnings)
     results = run(RUN=str(folder))
-    assert results["STEP"] == 60 and words_of(folder)[0] == str(folder) and "--shards" not in words_of(folder)
+    assert results["STEP"] == 40 and words_of(folder)[0] == str(folder) and "--shards" not in words_of(folder)
 
 
 @pytest.mark.parametrize(

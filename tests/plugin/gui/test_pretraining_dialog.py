@@ -65,7 +65,7 @@ def test_what_is_missing_is_said_before_it_can_start(dialog, dock, add_layer, wa
 
 
 def test_a_run_is_watched_stopped_resumed_and_its_encoder_taken_up(dock, dialog, filled, wait, place, models):
-    filled.steps.setValue(120)
+    filled.steps.setValue(80)
     filled.start_button.click()
     view = dialog.view
     (run,) = dock.pretraining.runs.runs
@@ -74,7 +74,7 @@ def test_a_run_is_watched_stopped_resumed_and_its_encoder_taken_up(dock, dialog,
     assert set(view.losses.latest()) == {"loss hr"} and set(view.parts.latest()) == {"hr", "fused"}
     assert {"spread hr", "spread fused", "prototypes"} == set(view.health.latest())
     wait(lambda: "Step" in view.stage.text())
-    assert "of 120" in view.stage.text() and "left" in view.stage.text() and "cpu" in view.stage.text()
+    assert "of 80" in view.stage.text() and "left" in view.stage.text() and "cpu" in view.stage.text()
     assert "40 samples a second" in view.figures.text() and "25 % waiting for data" in view.figures.text()
     assert "nano" in view.facts.text() and view.bar.value() > 0
     assert dock.train.pretraining_button.text() == "Pretraining … (1 at work)"
@@ -87,7 +87,7 @@ def test_a_run_is_watched_stopped_resumed_and_its_encoder_taken_up(dock, dialog,
     assert dialog.choice.itemText(1) == "run-1 (stopped)" and dock.train.pretraining_button.text() == "Pretrain an encoder …"
     view.resume_button.click()
     assert "starting" in view.stage.text() and view.stop_button.isVisible()
-    wait(lambda: "Finished after 120 steps" in view.stage.text(), 10)
+    wait(lambda: "Finished after 80 steps" in view.stage.text(), 10)
     assert not view.resume_button.isVisible()
     view.add_button.click()
     wait(lambda: "run-1" in [Path(card.path).stem for card in dock.cards if card.path])
