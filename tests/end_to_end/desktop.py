@@ -68,8 +68,12 @@ class Desktop:
             "LIBGL_ALWAYS_SOFTWARE": "1",
         }
         self._start(["openbox"])
+        self.start_qgis()
+
+    def start_qgis(self) -> None:
+        """Also again, after `close_qgis`."""
         self._start(
-            ["qgis", "--nologo", "--noversioncheck", "--skipbadlayers", "--profiles-path", str(profiles),
+            ["qgis", "--nologo", "--noversioncheck", "--skipbadlayers", "--profiles-path", str(self.folder / "profiles"),
              "--code", str(Path(__file__).parent / "in_qgis.py"), *map(str, self._files)]
         )  # fmt: skip
         self.wait("'skysense_qgis' in plugins and len(layers()) >= " + str(len(self._files)), 120)
@@ -85,6 +89,11 @@ class Desktop:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def close_qgis(self) -> None:
+        """As a user does it; the project has no changes to be asked about."""
+        self.ask("QTimer.singleShot(0, lambda: iface.actionExit().trigger())")
+        self._processes[-1].wait(20)
 
     def ask(self, expression: str, seconds: float = 30.0):
         """The value of an expression inside QGIS."""
