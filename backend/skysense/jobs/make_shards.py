@@ -9,13 +9,16 @@ from contextlib import ExitStack
 from pathlib import Path, PurePath
 from typing import Protocol
 
-from skysense.errors import RequestError
+import numpy as np
+
+from skysense.errors import RasterError, RequestError
 from skysense.jobs.provenance import inputs_of
 from skysense.jobs.report import Part, Report, by_rule_of_three, telling
 from skysense.jobs.scene_windows import WINDOW_PX, SceneWindows
 from skysense.models.interface import SENSOR_ORDER
 from skysense.protocol.records import to_plain
 from skysense.protocol.requests import MakeShards, ShardsMade
+from skysense.protocol.sensors import SENSORS
 from skysense.scene.grid import Window
 from skysense.scene.open import open_raster
 from skysense.scene.read import SceneReader
@@ -27,6 +30,8 @@ from skysense.training.shards import MANIFEST, Sample, file_digest
 
 SMALLEST_WINDOW_PX = 8
 CHUNK_BYTES = 2**22  # between two looks at whether the job was stopped
+# Half of a sample's values lie between these, whatever was seen: snow and clouds, calm water and towns.
+PLAUSIBLE = {"hr": (-0.5, 2.0), "s2": (-0.5, 2.0), "s1": (-50.0, 20.0)}
 
 
 class Windows(Protocol):
@@ -133,6 +138,7 @@ def _write(writer: ShardWriter, windows: Sequence[Windows], least_data: float, r
                 found = source.read(index, least_data)
                 if found is not None:
                     sample, area = found
+                    check_values(sample)
                     writer.write(number, sample, (area.row, area.column, area.height, area.width))
                     written += 1
             number += 1
@@ -141,6 +147,25 @@ def _write(writer: ShardWriter, windows: Sequence[Windows], least_data: float, r
             f"None of the {total} windows has data on {least_data:.0%} of its pixels.",
             "Choose a smaller window, another extent, or a smaller share.",
         )
+
+
+def check_values(sample: Sample) -> None:
+    """A model that learns from values in other units learns nothing of use, and nobody sees it.
+
+    Raises:
+        RasterError: half of a sensor's values or more are none of its.
+    """
+    for sensor in sample.sensors:
+        values = np.moveaxis(sample.arrays[sensor], -3, -1)[sample.arrays[f"{sensor}_valid"].astype(bool)]  # (N, C)
+        middle = float(np.median(values[:, sample.bands[sensor]]))
+        low, high = PLAUSIBLE[sensor]
+        if not low <= middle <= high:
+            unit = "dB" if sensor == "s1" else "of full reflectance"
+            raise RasterError(
+                f"The values of {SENSORS[sensor].label} at {sample.place} lie around {middle:.4g} {unit}, "
+                f"{low:g} to {high:g} was expected.",
+                "Correct the scaling of its layers; Sentinel-1 has to be calibrated to sigma0 or gamma0.",
+            )
 
 
 def _settings(request: MakeShards, places: Sequence[Place], report: Report) -> dict[str, object]:

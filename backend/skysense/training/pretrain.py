@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.profiler import record_function
 from torch.utils.flop_counter import FlopCounterMode
 
 from skysense.models.skysense.geo_context import region_of
@@ -121,7 +122,7 @@ class Pretraining:
 
     # -- one step ----------------------------------------------------------------------------------------------------
     def _learn(self, parts: list[StepBatch], number: int) -> tuple[Losses, float, float]:
-        """Gradients of all parts of the batch, one step, then teacher, centres and prototypes follow."""
+        """Gradients of all parts of the batch, then one step."""
         settings = self.settings
         torch.manual_seed(settings.seed * 1_000_003 + number)  # stochastic depth
         share = warm_cosine(number, settings.steps, max(1, round(settings.warmup_share * settings.steps)))
@@ -135,6 +136,13 @@ class Pretraining:
             cells, of_cells = _in_regions(self.student.encoder, batch, found)
             fused.append(cells)
             regions.append(of_cells)
+        with record_function("update"):
+            momentum = self._update(fused, regions, number)
+        return found, share * settings.learning_rate, momentum
+
+    def _update(self, fused: list[Tensor], regions: list[Tensor], number: int) -> float:
+        """One step of the optimizer, then teacher, centres and prototypes follow; the teacher's momentum."""
+        settings = self.settings
         learning = [p for p in self.student.parameters() if p.grad is not None]
         nn.utils.clip_grad_norm_(learning, settings.gradient_norm)
         self._optimizer.step()
@@ -150,7 +158,7 @@ class Pretraining:
             )
         follow(self.teacher, self.student, momentum)
         self._objective.move_centres()
-        return found, share * settings.learning_rate, momentum
+        return momentum
 
     def _backward(self, batch: StepBatch) -> Losses:
         sensors = batch.large.scenes.sensors
@@ -163,15 +171,14 @@ class Pretraining:
 
     def _gradients(self, batch: StepBatch) -> Losses:
         found = self._objective(self.student, self.teacher, self._start, batch)
-        torch.autograd.backward(found.total / self.settings.accumulate)
+        with record_function("backward"):
+            torch.autograd.backward(found.total / self.settings.accumulate)
         return found
 
     def _report(self, found: Losses, part: StepBatch) -> dict[str, object]:
         """What is logged: the losses as means over ranks."""
         context = self.student.encoder.geo_context
-        loss, *values = (
-            float(self.ranks.gather(x.detach()).mean()) for x in (found.total, *found.parts.values())
-        )
+        loss, *values = (float(self.ranks.gather(x.detach()).mean()) for x in (found.total, *found.parts.values()))
         lonlat = part.large.scenes.lonlat
         entropy = None
         if context is not None and self.settings.prototypes:

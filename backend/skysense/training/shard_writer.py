@@ -27,6 +27,7 @@ from skysense.training.shards import FORMAT, MANIFEST, Sample, Shard, array_shap
 
 MAKING = "making.json"
 KEY_DIGITS = 8
+LARGEST = float(np.finfo(np.float16).max)  # a broken pixel stays finite
 
 Size = tuple[tuple[str, tuple[int, ...]], ...]  # of a sample: sensor, and dates (but for hr), rows and columns
 
@@ -218,7 +219,7 @@ def _members(sample: Sample, window: tuple[int, int, int, int]) -> Iterator[tupl
         days = sample.days[sensor].tolist()
         facts[f"{sensor}_bands"] = sample.bands[sensor].tolist()
         facts |= {"hr_day": days[0]} if sensor == "hr" else {f"{sensor}_days": days}
-        yield f"{sensor}.npy", _npy(sample.arrays[sensor].astype(np.float16))
+        yield f"{sensor}.npy", _npy(np.clip(sample.arrays[sensor], -LARGEST, LARGEST).astype(np.float16))
         yield f"{sensor}_valid.npy", _npy(sample.arrays[f"{sensor}_valid"].astype(bool))
     if sample.labels is not None:
         yield "labels.npy", _npy(sample.labels)

@@ -17,7 +17,7 @@ import shapely
 from rasterio.transform import from_origin
 from rasterio.warp import transform_bounds
 
-from skysense.errors import Cancelled, GridError, LabelError, OutputError, RequestError
+from skysense.errors import Cancelled, GridError, LabelError, OutputError, RasterError, RequestError
 from skysense.jobs import make_shards
 from skysense.jobs.report import SilentReport
 from skysense.protocol.requests import MakeShards, ShardsMade
@@ -170,6 +170,17 @@ def test_what_cannot_be_cut_is_said(scene: SceneSource, tmp_path: Path) -> None:
     far = replace(scene, acquisitions=(scene.acquisitions[0], source(coarse, "s2", "B4", Scaling(), None)))
     with pytest.raises(GridError, match="whole pixels"):
         make(far, tmp_path / "out", window_px=10)
+
+
+def test_values_in_other_units_are_refused(scene: SceneSource, tmp_path: Path) -> None:
+    """Amplitudes as integers, taken for power; integers of reflectance, taken as they are."""
+    for index, scaling, named in ((5, Scaling(1, 60), "Sentinel-1 at .* lie around 41"), (2, Scaling(), "Sentinel-2 at")):
+        acquisitions = list(scene.acquisitions)
+        acquisitions[index] = replace(acquisitions[index], scaling=scaling)
+        alone = replace(scene, acquisitions=(acquisitions[0], acquisitions[index]))
+        with pytest.raises(RasterError, match=named):
+            make(alone, tmp_path)
+        assert not list(tmp_path.iterdir())
 
 
 # -- stopping and going on -------------------------------------------------------------------------------------------

@@ -161,6 +161,16 @@ def test_other_settings_never_mix(folder: Path, tmp_path: Path) -> None:
         finished(folder, {"window_px": 50})
 
 
+def test_a_broken_pixel_stays_finite(tmp_path: Path) -> None:
+    broken = sample(1)
+    broken.arrays["s2"] = broken.arrays["s2"].astype(np.float32)
+    broken.arrays["s2"][0, 0, 0, 0] = 1e9
+    with ShardWriter(tmp_path, SETTINGS, 60_000) as writer:
+        writer.write(0, broken, (0, 0, 8, 8))
+        writer.finish(["fields"], None, 1)
+    assert np.isfinite(ShardSet([tmp_path])[0].arrays["s2"]).all()
+
+
 # -- damage ----------------------------------------------------------------------------------------------------------
 def test_damage_is_named(folder: Path, tmp_path: Path) -> None:
     def copy(name: str) -> Path:

@@ -1,7 +1,7 @@
 """Saved states of a run: whole or not there at all, written in the background, safetensors alone.
 
-    checkpoints/step-00000100/        one file a rank, by torch.distributed.checkpoint: any number of ranks can read it
-    checkpoints/step-00000200.part/   being written
+checkpoints/step-00000100/        one file a rank, by torch.distributed.checkpoint: any number of ranks can read it
+checkpoints/step-00000200.part/   being written
 """
 
 from __future__ import annotations

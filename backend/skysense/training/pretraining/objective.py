@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.profiler import record_function
 
 from skysense.models.skysense.model import Features, SkySense
 from skysense.objectives.alignment import alignment, pool
@@ -62,15 +63,17 @@ class Objective:
     def __call__(self, student: Learner, teacher: Learner, start: SkySense | None, batch: StepBatch) -> Losses:
         """Args: the two learners, the encoder to stay near where there is one, and the views of some samples."""
         settings, large = self._settings, batch.large
-        with torch.no_grad():
+        with torch.no_grad(), record_function("teacher"):
             taught = self._compare(teacher, large)
-        ours = self._compare(student, large)
-        contrasts = {name: self._contrast(student, teacher, name) for name in ours.maps}
+        with record_function("student"):
+            ours = self._compare(student, large)
+            local = None if batch.small is None else self._compare(student, batch.small)
         pairs = [(large, ours, i, g) for i in range(large.count) for g in range(large.count) if i != g]
-        if batch.small is not None:
-            local = self._compare(student, batch.small)
+        if batch.small is not None and local is not None:
             pairs += [(batch.small, local, i, g) for i in range(batch.small.count) for g in range(large.count)]
-        terms = [self._pair(views, found, i, large, taught, g, contrasts) for views, found, i, g in pairs]
+        contrasts = {name: self._contrast(student, teacher, name) for name in ours.maps}
+        with record_function("losses"):
+            terms = [self._pair(views, found, i, large, taught, g, contrasts) for views, found, i, g in pairs]
         parts = {name: torch.stack([term[name] for term in terms]).mean() for name in ours.maps}
         total = settings.alpha * torch.stack(list(parts.values())).sum()
         if len(ours.features.sensors) > 1:

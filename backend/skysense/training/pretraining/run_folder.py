@@ -1,10 +1,10 @@
 """The folder of a run: settings, a lock, and what other programs read of it while it works.
 
-    settings.json   what the run was started with
-    lock            held by the process that works there
-    status.json     state, process, step, seconds left and a sentence; replaced whole
-    log.jsonl       one line a logged step
-    stop            put there by anybody: the run saves and ends
+settings.json   what the run was started with
+lock            held by the process that works there
+status.json     state, process, step, seconds left and a sentence; replaced whole
+log.jsonl       one line a logged step
+stop            put there by anybody: the run saves and ends
 """
 
 from __future__ import annotations

@@ -36,7 +36,9 @@ def test_one_step_moves_each_part_as_it_should(learn) -> None:
 
 
 def test_the_loss_falls(learn) -> None:
-    moments = list(learn(steps=30, learning_rate=2e-3, teacher_momentum=0.99, start=str(bundled_weights("skysense-nano"))).steps())
+    moments = list(
+        learn(steps=30, learning_rate=2e-3, teacher_momentum=0.99, start=str(bundled_weights("skysense-nano"))).steps()
+    )
     hr = [moment.parts["hr"] for moment in moments if "hr" in moment.parts]
     assert sum(hr[-4:]) < 0.9 * sum(hr[:4])
 
