@@ -12,6 +12,7 @@ from qgis.core import (
     QgsProcessingFeedback,
     QgsProcessingOutputFile,
     QgsProcessingOutputNumber,
+    QgsProcessingParameterBoolean,
     QgsProcessingParameterEnum,
     QgsProcessingParameterFile,
     QgsProcessingParameterFolderDestination,
@@ -46,6 +47,7 @@ class PretrainAlgorithm(SkySenseAlgorithm):
         "PRESET": "nano has 3.6 million parameters and learns on a processor; huge, 2,078 million, needs a large graphics card.",
         "START": "Going on from weights takes far fewer steps. With the plugin come those of nano.",
         "START_FILE": "A .safetensors file of the same size.",
+        "NEAR": "With little imagery: what the encoder knows is kept, and features change less.",
         "STEPS": "More steps take longer and may learn more.",
         "BATCH": "Places in one step. More make steadier steps and take more memory.",
         "SEED": "The same seed draws the same samples again.",
@@ -68,6 +70,7 @@ class PretrainAlgorithm(SkySenseAlgorithm):
         self.addParameter(
             QgsProcessingParameterFile("START_FILE", self.tr("File of weights"), extension="safetensors", optional=True)
         )
+        self.add_advanced(QgsProcessingParameterBoolean("NEAR", self.tr("Stay near these weights"), False))
         self.addParameter(QgsProcessingParameterNumber("STEPS", self.tr("Steps"), integer, 1000, minValue=1))
         self.addParameter(QgsProcessingParameterNumber("BATCH", self.tr("Batch"), integer, 8, minValue=1, maxValue=65_536))
         self.add_advanced(
@@ -114,6 +117,7 @@ class PretrainAlgorithm(SkySenseAlgorithm):
             shards=shards,
             preset=self.parameterAsEnumString(parameters, "PRESET", context),
             start={FROM_BUNDLED: BUNDLED, FROM_RANDOM: "", FROM_FILE: file}[start],
+            near=self.parameterAsBool(parameters, "NEAR", context),
             steps=self.parameterAsInt(parameters, "STEPS", context),
             batch=self.parameterAsInt(parameters, "BATCH", context),
             seed=self.parameterAsInt(parameters, "SEED", context),

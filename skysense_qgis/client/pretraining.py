@@ -33,6 +33,7 @@ class RunOptions:
     shards: tuple[str, ...]  # folders
     preset: str = "nano"
     start: str = BUNDLED  # or a file of weights; empty: random ones
+    near: bool = False  # whether features stay near those of the weights it starts from
     steps: int = 1000
     batch: int = 8
     seed: int = 0
@@ -40,7 +41,7 @@ class RunOptions:
 
     def arguments(self) -> list[str]:
         """Of `skysense pretrain`."""
-        start = ["--start", self.start] if self.start else []
+        start = ["--start", self.start, *(["--keep", "1"] if self.near else [])] if self.start else []
         numbers = {"--preset": self.preset, "--steps": self.steps, "--batch": self.batch, "--seed": self.seed}
         pairs = [part for name, value in numbers.items() for part in (name, str(value))]
         return ["--shards", *self.shards, *pairs, *start, "--device", self.device]

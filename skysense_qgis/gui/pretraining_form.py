@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qgis.gui import QgsFileWidget
 from qgis.PyQt.QtCore import pyqtSignal
-from qgis.PyQt.QtWidgets import QComboBox, QFormLayout, QLabel, QPushButton, QSpinBox, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
 from ..client.pretraining import BUNDLED, RunOptions
 from ..paths import models_folder
@@ -52,6 +52,8 @@ class PretrainingForm(QWidget):
         self.file = QgsFileWidget()
         self.file.setFilter(self.tr("Weights") + " (*.safetensors)")
         self.file.fileChanged.connect(self._check)
+        self.near = QCheckBox(self.tr("Stay near these weights"))
+        self.near.setToolTip(self.tr("With little imagery: what the encoder knows is kept, and features change less"))
         self.steps = _counter(1, 10_000_000, 1000)
         self.batch = _counter(1, 65_536, 8)
         self.batch.setToolTip(self.tr("Places in one step. More make steadier steps and take more memory."))
@@ -73,6 +75,7 @@ class PretrainingForm(QWidget):
         start = QVBoxLayout()
         start.addWidget(self.start_from)
         start.addWidget(self.file)
+        start.addWidget(self.near)
         form.addRow(self.tr("Start from"), start)
         form.addRow(self.tr("Steps"), self.steps)
         form.addRow(self.tr("Batch"), self.batch)
@@ -104,6 +107,7 @@ class PretrainingForm(QWidget):
             shards=() if self.data.use_layers else self.data.folders,
             preset=self.preset.currentData(),
             start=self.file.filePath() if start == FILE else start,
+            near=self.near.isChecked(),
             steps=self.steps.value(),
             batch=self.batch.value(),
             seed=self.seed.value(),
@@ -119,6 +123,7 @@ class PretrainingForm(QWidget):
         item.setToolTip("" if bundled else self.tr("Only {} comes with weights").format(WITH_WEIGHTS))
         if not bundled and self.start_from.currentData() == BUNDLED:
             self.start_from.setCurrentIndex(self.start_from.findData(RANDOM))
+        self.near.setVisible(self.start_from.currentData() != RANDOM)
         self.file.setVisible(self.start_from.currentData() == FILE)
         missing = ""
         if not self.data.complete:
