@@ -9,11 +9,13 @@ Everything stays in canonical units and finite; pixels without data stay 0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torchvision.transforms.functional import gaussian_blur
 
 from skysense.models.interface import SENSOR_ORDER
 
@@ -108,10 +110,10 @@ def _grey(picture: Picture) -> Picture:
 
 def _blur(picture: Picture, sigma: float) -> Picture:
     """Gaussian, as wide for the view's side as `sigma` is for 224 pixels."""
-    sigma *= picture.shape[-1] / 224
-    last = np.ascontiguousarray(np.moveaxis(picture, 0, -1))
-    blurred = cv2.GaussianBlur(last, (0, 0), sigmaX=max(sigma, 0.05), borderType=cv2.BORDER_REFLECT_101)
-    return np.ascontiguousarray(np.moveaxis(blurred, -1, 0))
+    sigma = max(sigma * picture.shape[-1] / 224, 0.05)
+    side = 2 * min(math.ceil(3 * sigma), picture.shape[-1] - 1) + 1
+    blurred: Picture = gaussian_blur(torch.from_numpy(picture), [side, side], [sigma, sigma]).numpy()
+    return blurred
 
 
 # -- series ----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -159,3 +161,13 @@ def test_other_shards_are_noticed(run_folder, capsys) -> None:
     assert main(["pretrain", str(folder)]) == 2
     assert "not those that the run began with" in capsys.readouterr().err
     assert status_of(folder)["state"] == "failed" and "not those" in status_of(folder)["sentence"]
+
+
+def test_a_training_server_needs_no_gdal() -> None:
+    """Nor what reads vectors and pictures: a machine with PyTorch, timm, safetensors and TensorBoard trains from shards."""
+    script = (
+        "import sys\n"
+        "for name in ('rasterio', 'pyogrio', 'shapely', 'cv2', 'skimage', 'maxflow'): sys.modules[name] = None\n"
+        "import skysense.cli, skysense.jobs.pretrain, skysense.jobs.bar\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
