@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 
 from skysense import cli
+from skysense.cli import tools
 
 NAIP = Path(__file__).parents[1] / "data/naip_wetlands"
 BEFORE, AFTER = str(NAIP / "NAIP_20090818.tif"), str(NAIP / "NAIP_20200831.tif")
-COMMANDS = ("embed", "segment", "example", "change", "train", "shards", "apply", "describe", "models", "views", "doctor", "evaluate", "serve")
+COMMANDS = ("embed", "segment", "example", "change", "train", "shards", "pretrain", "apply", "describe", "models", "views", "doctor", "evaluate", "serve")
 
 
 def call(*arguments: object) -> int:
@@ -85,7 +87,7 @@ def test_bad_input_is_2_with_a_sentence_and_a_remedy(arguments, capsys, tmp_path
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", cli.EVALUATIONS)
+@pytest.mark.parametrize("kind", tools.EVALUATIONS)
 @pytest.mark.parametrize(
     "options",
     [
@@ -98,7 +100,7 @@ def test_bad_input_is_2_with_a_sentence_and_a_remedy(arguments, capsys, tmp_path
     ],
 )
 def test_an_evaluation_refuses_options_that_make_no_sense_whatever_its_kind(kind, options, pictures, monkeypatch, capsys):
-    module = cli.importlib.import_module(f"skysense.evaluate.{kind.replace('-', '_')}")
+    module = importlib.import_module(f"skysense.evaluate.{kind.replace('-', '_')}")
     monkeypatch.setattr(module, "run", lambda folders, **options: pytest.fail("it ran"))
     assert call("evaluate", kind, pictures, *options) == 2
     assert "Traceback" not in capsys.readouterr().err

@@ -20,14 +20,16 @@ need_qgis_process()
 SHOW = """
 import json, sys
 from skysense import cli
+from skysense.jobs import table
+from skysense.protocol import requests as r
 from skysense.protocol.records import to_plain
-load = cli.table.load
+load = table.load
 
 def shown(request, report):
     print(json.dumps(to_plain(request)))
     raise SystemExit(0)
 
-cli.table.load = lambda kind: load(kind) if kind is cli.r.DescribeRaster else shown
+table.load = lambda kind: load(kind) if kind is r.DescribeRaster else shown
 raise SystemExit(cli.main(sys.argv[1:]))
 """
 
