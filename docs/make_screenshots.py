@@ -132,8 +132,11 @@ def pretrain(desktop: Desktop, shards: Path) -> None:
     desktop.ask("dock().pretraining.dialog.form.data.folders_button.click()")
     desktop.ask(f"dock().pretraining.dialog.form.data.add({str(shards)!r})")
     desktop.ask("[dock().pretraining.dialog.form.steps.setValue(120), dock().pretraining.dialog.form.batch.setValue(2)]")
+    folder = desktop.ask("dock().pretraining.dialog.form.folder.filePath()")
+    desktop.ask("dock().pretraining.dialog.form.folder.setFilePath('~/pretraining/forest')")  # no folder of this machine
     time.sleep(1)
     desktop.picture(IMAGES / "pretraining_form.png")
+    desktop.ask(f"dock().pretraining.dialog.form.folder.setFilePath({folder!r})")
     desktop.ask("dock().pretraining.dialog.form.start_button.click()")
     desktop.wait("dock().pretraining.dialog.view.run.status.step > 90", 900)
     time.sleep(1)
