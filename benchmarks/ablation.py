@@ -19,7 +19,7 @@ from skysense.evaluate import series
 from skysense.jobs import pretrain
 from skysense.jobs.report import SilentReport
 from skysense.training.pretraining.run_folder import RunFolder
-from skysense.training.pretraining.settings import PretrainSettings
+from skysense.training.pretraining.settings import PretrainSettings, momentum_for
 from skysense.training.views import ViewSettings
 
 ARMS = ("single sensor", "+ second sensor", "+ alignment", "+ prototypes")
@@ -68,7 +68,9 @@ def one(arm: int, seed: int, options: argparse.Namespace) -> dict[str, object]:
 
 def settings(arm: int, seed: int, steps: int) -> PretrainSettings:
     small = ViewSettings(local_views=1, s2_dates=6, s1_dates=4)
-    common = PretrainSettings(steps=steps, seed=seed, prototype_momentum=0.99, workers=0, save_every=50, views=small)
+    common = PretrainSettings(
+        steps=steps, seed=seed, teacher_momentum=momentum_for(steps), prototype_momentum=0.99, workers=0, save_every=50, views=small
+    )
     return replace(common, beta=0.1 if arm >= 2 else 0.0, prototypes=arm >= 3)
 
 

@@ -69,6 +69,7 @@ def add_training(commands: Any) -> None:
     pretrain.add_argument("--batch", type=whole_from(1), default=8, help="samples a step, over all processes")
     pretrain.add_argument("--accumulate", type=whole_from(1), default=1, help="parts of a batch, one after the other")
     pretrain.add_argument("--learning-rate", type=number, default=5e-4)
+    pretrain.add_argument("--momentum", type=number, help="of the teacher at the first step (default: 0.996, less below 2500 steps)")
     pretrain.add_argument("--contrast", default="sinkhorn", help="sinkhorn, centring, info-nce (default: sinkhorn)")
     pretrain.add_argument("--local-views", type=whole_from(0), default=4, help="small views of each sample")
     pretrain.add_argument("--save-memory", action="store_true", help="compute a part of the activations again")
@@ -139,7 +140,7 @@ def _views(options: argparse.Namespace) -> int:
 def _pretrain(options: argparse.Namespace) -> int:
     from skysense.jobs import pretrain
     from skysense.jobs.bar import BarReport
-    from skysense.training.pretraining.settings import PretrainSettings
+    from skysense.training.pretraining.settings import PretrainSettings, momentum_for
     from skysense.training.views import ViewSettings
 
     new = None
@@ -152,6 +153,7 @@ def _pretrain(options: argparse.Namespace) -> int:
             batch=options.batch,
             accumulate=options.accumulate,
             learning_rate=options.learning_rate,
+            teacher_momentum=momentum_for(options.steps) if options.momentum is None else options.momentum,
             contrast=options.contrast,
             save_memory=options.save_memory,
             save_every=options.save_every,

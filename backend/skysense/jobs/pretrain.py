@@ -214,6 +214,8 @@ def _check(settings: PretrainSettings) -> None:
             f"A learning rate of {settings.learning_rate:g} with {settings.workers} loading processes makes no sense.",
             "Choose a positive rate and at least 0 processes.",
         )
+    if not 0 <= settings.teacher_momentum <= 1:
+        raise RequestError(f"A momentum of {settings.teacher_momentum:g} makes no sense.", "Choose one from 0 to 1.")
     if settings.keep and settings.start is None:
         raise RequestError("A run that starts from random weights has nothing to keep.", "Leave --keep out, or name --start.")
 

@@ -34,7 +34,7 @@ class PretrainSettings:
     keep: float = 0.0  # of L_keep: stay near the features of `start`, see `objective`
     objects: int = 8  # clusters of an image
     cells: int = 8  # a side, on which two views are compared where they overlap
-    teacher_momentum: float = 0.996  # at the first step; 1 at the last
+    teacher_momentum: float = 0.996  # at the first step; 1 at the last; see `momentum_for`
     prototypes: bool = True  # False: they are 0 and stay so, F_RS says no more than F_mm
     prototype_momentum: float = 0.999
     precision: str = "fp32"  # or "bf16", by autocast
@@ -45,3 +45,11 @@ class PretrainSettings:
     workers: int = 1  # processes that prepare batches; 0: in between the steps
     seed: int = 0
     views: ViewSettings = field(default_factory=ViewSettings)
+
+
+def momentum_for(steps: int) -> float:
+    """The teacher's first momentum: the paper's 0.996, and less for runs below 2,500 steps.
+
+    At 0.996 a teacher remembers 250 steps: what a short run learnt would never reach it.
+    """
+    return min(0.996, max(0.8, 1 - 10 / steps))

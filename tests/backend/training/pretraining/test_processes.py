@@ -142,6 +142,7 @@ def test_two_processes_give_what_one_gives(learn, run_folder, pretrain) -> None:
         (["--shards", "SHARDS", "--preset", "tiny", "--start", "bundled"], "No weights of tiny"),
         (["--shards", "SHARDS", "--keep", "1"], "has nothing to keep"),
         (["--shards", "SHARDS", "--learning-rate", "-1"], "makes no sense"),
+        (["--shards", "SHARDS", "--momentum", "1.5"], "A momentum of 1.5 makes no sense"),
         (["--shards", "SHARDS", "--batch", "3", "--accumulate", "2"], "cannot be split"),
         (["--shards", "/nowhere"], "manifest.json"),
         ([], "There is no run in run"),
