@@ -63,6 +63,7 @@ class Lite0Stem(nn.Module):
             inverted(coarse, coarse, dw_kernel_size=5),
         )
         self.fine, self.coarse = ChannelAffine(STEM_WIDTHS[0]), ChannelAffine(STEM_WIDTHS[1])
+        self.train()  # a new module trains: freezes the statistics before anything passes through
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         fine, coarse = self.features(x)

@@ -25,6 +25,7 @@ from .teachers import EfficientNetLite, Lite0
 TAUGHT_LEVELS = (0, 1, 1)
 FIT_VIEWS = 20  # batches that fit scales and heads
 CALIBRATION_VIEWS = 40
+SILENT = 1e-3  # deviation of a channel
 
 
 def distill_hr(
@@ -121,9 +122,11 @@ def _standardise_stem(model: SkySense, stem: Lite0Stem, batches: Iterator[Tensor
 
 
 def _standardise(output: ChannelAffine, values: Tensor) -> None:
+    """Mean 0 and deviation 1; some inherited channels never fire, and stay as they are."""
     scale = Standardise.of(values)
-    output.scale.copy_(1 / scale.deviation)
-    output.shift.copy_(-scale.mean / scale.deviation)
+    deviation = torch.where(scale.deviation > SILENT, scale.deviation, 1.0)
+    output.scale.copy_(1 / deviation)
+    output.shift.copy_(-scale.mean / deviation)
 
 
 @torch.no_grad()

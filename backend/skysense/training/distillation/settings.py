@@ -10,7 +10,7 @@ class DistillSettings:
     """Steps and rates of each stage; chosen so that all of them take about six minutes on one core."""
 
     seed: int = 0
-    hr_steps: int = 150
+    hr_steps: int = 60
     hr_crop_px: int = 256
     hr_crops: int = 3
     hr_zoom: tuple[float, float] = (0.4, 1.0)  # pictures are shrunk by a factor drawn from this range
