@@ -50,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     card = {
         "model": model.info.key,
         "what": "short distillation of open models; no official SkySense weights",
+        "licence": "GPL-2.0-or-later; contains layers of EfficientNet-Lite0 and Dynamic World (Apache-2.0)",
         "recipe": asdict(settings),
         "data": sorted(folder.name for folder in given.data),
         "held_out": given.hold_out,
