@@ -123,5 +123,5 @@ def test_a_list_of_classes_that_is_none_is_refused(pictures, text, capsys):
 def test_the_table_of_parameters(tmp_path, capsys):
     assert call("models", "--table", "--json", tmp_path / "rows.json") == 0
     rows = json.loads((tmp_path / "rows.json").read_text())
-    assert {"preset": "nano", "part": "total", "parameters": 3_555_240} in rows
+    assert {"preset": "nano", "part": "total", "parameters": 4_445_656} in rows
     assert "prototypes" in capsys.readouterr().out

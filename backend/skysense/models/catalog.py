@@ -42,7 +42,7 @@ ENCODERS: dict[str, EncoderEntry] = {
         build=presets.nano,
         label="SkySense nano",
         sensors=("hr", "s2", "s1"),
-        parameters=3_555_240,
+        parameters=4_445_656,
         licence="GPL-2.0-or-later; first layers of EfficientNet-Lite0 and Dynamic World (Apache-2.0)",
         description=(
             "The SkySense layout in a small size, for any computer: high-resolution RGB, Sentinel-2 and Sentinel-1 "

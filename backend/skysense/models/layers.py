@@ -1,4 +1,4 @@
-"""What two or more models share: padding, position tables, the pre-norm transformer block, dropping of bands.
+"""What two or more models share: padding, position tables, fixed scales, the pre-norm transformer block, dropping of bands.
 
 Legend: B samples, N tokens, C width, H W rows and columns.
 """
@@ -40,6 +40,25 @@ def drop_bands(x: Tensor, bands: Tensor | None) -> Tensor:
     weight = bands.to(x.dtype)
     weight = weight * (bands.shape[1] / weight.sum(dim=1, keepdim=True).clamp(min=1))  # (B, C)
     return torch.where(bands[:, :, None, None], x, 0) * weight[:, :, None, None]
+
+
+class ChannelAffine(nn.Module):
+    """A fixed scale and shift per channel: brings maps to mean 0 and deviation 1 and keeps their magnitudes.
+
+    A LayerNorm would lose the magnitude of each cell; distillation reads features before it.
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("scale", torch.ones(width))
+        self.register_buffer("shift", torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., C) -> (..., C)."""
+        return x * self.scale + self.shift
 
 
 class TransformerBlock(nn.Module):

@@ -99,7 +99,7 @@ def test_fast_bf16_is_refused_where_one_cell_turns_away(monkeypatch, nano, batch
     monkeypatch.setattr(precision, "LEAST_COSINE", 0.999999)
     before = features(load_encoder(), batch)
     mode = use_default_mode(nano, CPU)
-    assert mode.precision == "fp32" and "bf16 changes hr_8" in mode.reason
+    assert mode.precision == "fp32" and "bf16 changes hr_16" in mode.reason
     assert same(features(nano, batch), before)
 
 

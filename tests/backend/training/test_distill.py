@@ -18,7 +18,7 @@ from skysense.training.distill import distill
 from skysense.training.distillation.data import Image, Site, pictures
 from skysense.training.distillation.regression import ridge, rotate, rows, turn
 from skysense.training.distillation.settings import DistillSettings
-from skysense.training.distillation.teachers import DynamicWorld, Lite0, Presto
+from skysense.training.distillation.teachers import DynamicWorld, EfficientNetLite, Lite0, Presto
 
 WEIGHTS = Path(__file__).parents[3].parent / "shared" / "weights"
 needs_teachers = pytest.mark.skipif(not WEIGHTS.is_dir(), reason="the teachers' weights are not beside the checkout")
@@ -26,9 +26,18 @@ needs_teachers = pytest.mark.skipif(not WEIGHTS.is_dir(), reason="the teachers' 
 
 @pytest.fixture(scope="module")
 def lite0(tmp_path_factory: pytest.TempPathFactory) -> Lite0:
-    """Lite0 with random weights, from a file with the key names of the published one."""
+    return Lite0(random_lite(tmp_path_factory.mktemp("lite"), 0))
+
+
+@pytest.fixture(scope="module")
+def lite2(tmp_path_factory: pytest.TempPathFactory) -> EfficientNetLite:
+    return EfficientNetLite(random_lite(tmp_path_factory.mktemp("lite"), 2), 2)
+
+
+def random_lite(folder: Path, size: int) -> Path:
+    """Random weights in a file with the key names of the published one."""
     torch.manual_seed(0)
-    model = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+    model = timm.create_model(f"tf_efficientnet_lite{size}", pretrained=False)
     top = {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1", "classifier": "_fc"}
     first = {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"}
     others = {"conv_pw": "_expand_conv", "bn1": "_bn0", "conv_dw": "_depthwise_conv", "bn2": "_bn1"}
@@ -44,9 +53,9 @@ def lite0(tmp_path_factory: pytest.TempPathFactory) -> Lite0:
             layer, rest = key.split(".", 1)
             key = f"{top[layer]}.{rest}"
         state[key] = value
-    path = tmp_path_factory.mktemp("lite0") / "lite0.pth"
+    path = folder / f"lite{size}.pth"
     torch.save(state, path)
-    return Lite0(path)
+    return path
 
 
 def picture(seed: int, channels: int, side: int) -> np.ndarray:
@@ -55,16 +64,30 @@ def picture(seed: int, channels: int, side: int) -> np.ndarray:
     return torch.nn.functional.interpolate(noise, (side, side), mode="bicubic")[0].clamp(0, 1).numpy()
 
 
-def test_inherited_stem_gives_the_teachers_stride_8_maps(lite0: Lite0) -> None:
-    model = nano().eval()
-    lite0.fill(model.hr_encoder.stem)
+def test_inherited_stem_gives_the_teachers_maps_and_the_first_layers_means(lite0: Lite0) -> None:
+    stem = nano().hr_encoder.stem  # training, as a new model does: the statistics stay inherited
+    lite0.fill(stem)
     x = torch.from_numpy(picture(0, 3, 192))[None]
-    wanted, coarse = lite0(x)
     normalised = torch.cat([x - 127 / 255, torch.rand(1, 1, 192, 192)], dim=1) * 255 / 128
-    found = model.hr_encoder.stem.features(normalised)
+    fine, coarse = stem.features(normalised)
+    first = lite0.stem(torch.nn.functional.pad(normalised[:, :3], (1, 1, 1, 1)))[..., :96, :96]  # padded evenly
+    at_8 = lite0(x)[0]
     inside = (..., slice(6, -6), slice(6, -6))  # zeros around the picture lie elsewhere
-    assert (found - wanted)[inside].abs().max() <= 1e-4 * wanted.abs().max()
-    assert coarse.shape == (1, 112, 12, 12)
+    assert (fine[:, :40] - at_8)[inside].abs().max() <= 1e-4 * at_8.abs().max()
+    at_16 = lite0.blocks[3:](fine[:, :40])
+    assert (coarse[:, :112] - at_16).abs().max() <= 1e-4 * at_16.abs().max()
+    means = first.reshape(1, 32, 24, 4, 24, 4).mean(dim=(3, 5))
+    assert torch.allclose(fine[:, 40:], means, atol=1e-5)
+    windows = torch.nn.functional.avg_pool2d(means, 4, stride=2, padding=1, count_include_pad=False)
+    assert torch.allclose(coarse[:, 112:], windows, atol=1e-5)
+
+
+def test_untrained_stages_hand_on_what_the_stem_gives(lite0: Lite0) -> None:
+    encoder = nano().eval().hr_encoder
+    lite0.fill(encoder.stem)
+    x = torch.from_numpy(picture(1, 4, 136))[None]
+    for (_, tokens), start in zip(encoder.stream(x), encoder.stem(x)):
+        assert torch.equal(tokens, start)
 
 
 @needs_teachers
@@ -114,7 +137,7 @@ def test_rotated_head_gives_uncorrelated_channels_weakest_first() -> None:
 
 
 @needs_teachers
-def test_distillation_fills_every_part_and_repeats_itself(lite0: Lite0) -> None:
+def test_distillation_fills_every_part_and_repeats_itself(lite0: Lite0, lite2: EfficientNetLite) -> None:
     presto = Presto(WEIGHTS / "presto" / "presto_f16.safetensors")
     world = DynamicWorld(WEIGHTS / "dynamic_world" / "dynamic_world.safetensors")
     images = [Image(Path("a.png"), picture(1, 4, 160), np.ones(4, bool), None)]
@@ -123,9 +146,9 @@ def test_distillation_fills_every_part_and_repeats_itself(lite0: Lite0) -> None:
     s2 = tuple(Image(Path("s2"), picture(day.month, 10, 48) * 0.4, all_bands, day) for day in days)
     s1 = tuple(Image(Path("s1"), picture(day.month, 2, 48) * -20, np.ones(2, bool), day) for day in days)
     settings = replace(
-        DistillSettings(), hr_steps=4, hr_crop_px=64, s2_steps=2, s1_steps=2, fusion_steps=2, tiles=1, frames=4, positions=32
+        DistillSettings(), hr_steps=4, hr_crop_px=64, hr_crops=1, s2_steps=2, s1_steps=2, fusion_steps=2, tiles=1, frames=4, positions=32
     )
-    first, second = (distill(images, [Site(s2, s1)], lite0, presto, world, settings) for _ in range(2))
+    first, second = (distill(images, [Site(s2, s1)], lite0, lite2, presto, world, settings) for _ in range(2))
     start = nano().state_dict()
     for name, value in first.state_dict().items():
         assert torch.isfinite(value).all(), name

@@ -20,8 +20,8 @@ import torch.nn.functional as F
 from timm.layers import DropPath
 from torch import Tensor, nn
 
-from ..layers import corner_pad, resize_positions
-from .lite0_stem import Lite0Stem
+from ..layers import ChannelAffine, corner_pad, resize_positions
+from .lite0_stem import STEM_WIDTHS, Lite0Stem
 from .window_attention import WindowAttention, from_windows, shift_mask, to_windows
 
 
@@ -37,7 +37,7 @@ class SwinV2Config:
     pretrained_window: tuple[int, ...] | None = None  # window that the position bias was trained with; None: its own
     extra_norm_every: int = 0  # a third norm after every so many blocks of a stage; 0: none
     levels: tuple[int, ...] = (0, 1, 2, 3)  # stages whose maps are returned
-    stem: str = "patch"  # "patch": the official patch embedding; "lite0": convolutions, stride 8
+    stem: str = "patch"  # "patch": the official patch embedding; "lite0": convolutions, strides 8 and 16
     patch: int = 4  # side of a patch
     merging_norm_last: bool = True  # False: the norm of a patch merging stands before its projection, as in Swin V1
     output: str = "norm"  # what a returned map passes: "norm", "affine" (fixed scale and shift) or "none"
@@ -179,13 +179,18 @@ class PatchMerging(nn.Module):
 
 
 class SwinStage(nn.Module):
-    """Patch merging (not in the first stage), then blocks, every second of them shifted."""
+    """Patch merging (not in the first stage), then blocks, every second of them shifted.
+
+    Beside a stem that hands the second stage a map of its own, the merged tokens start with the gain of the blocks.
+    """
 
     def __init__(self, config: SwinV2Config, stage: int, drop_path: list[float]) -> None:
         super().__init__()
         width = config.level_width(stage)
         every = config.extra_norm_every
         self.merging = PatchMerging(width // 2, width, norm_last=config.merging_norm_last) if stage else None
+        if self.merging is not None and config.stem == "lite0":
+            nn.init.constant_(self.merging.norm.weight, config.residual_gain)
         self.blocks = nn.ModuleList(
             SwinBlock(
                 width,
@@ -201,32 +206,15 @@ class SwinStage(nn.Module):
             for block in range(config.depths[stage])
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, H, W, C) -> (B, H', W', C')."""
+    def forward(self, x: Tensor, joining: Tensor | None = None) -> Tensor:
+        """(B, H, W, C) -> (B, H', W', C'); `joining`, of that shape, is added before the blocks."""
         if self.merging is not None:
             x = self.merging(x)
+        if joining is not None:
+            x = x + joining
         for block in self.blocks:
             x = block(x)
         return x
-
-
-class ChannelAffine(nn.Module):
-    """A fixed scale and shift per channel: brings maps to mean 0 and deviation 1 and keeps their magnitudes.
-
-    A LayerNorm would lose the magnitude of each cell; distillation reads features before it.
-    """
-
-    scale: Tensor
-    shift: Tensor
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.register_buffer("scale", torch.ones(width))
-        self.register_buffer("shift", torch.zeros(width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., C) -> (..., C)."""
-        return x * self.scale + self.shift
 
 
 class SwinV2(nn.Module):
@@ -236,7 +224,9 @@ class SwinV2(nn.Module):
         super().__init__()
         self.config = config
         if config.stem == "lite0":
-            self.stem: nn.Module = Lite0Stem(config.channels, config.width)
+            if (config.width, 2 * config.width) != STEM_WIDTHS:
+                raise ValueError(f"The stem lite0 gives {STEM_WIDTHS[0]} channels, the first stage has {config.width}.")
+            self.stem: nn.Module = Lite0Stem(config.channels)
         else:
             self.stem = PatchEmbedding(config.channels, config.width, config.patch)
         self.positions = None
@@ -258,6 +248,9 @@ class SwinV2(nn.Module):
 
     def stream(self, x: Tensor) -> list[tuple[int, Tensor]]:
         """Each level's stage and its tokens (B, H, W, C) before the output norm."""
+        if isinstance(self.stem, Lite0Stem):
+            first, second = self.stem(x)
+            return self.through_stages(self.add_positions(first), second)
         return self.through_stages(self.add_positions(self.stem(x)))
 
     def add_positions(self, x: Tensor) -> Tensor:
@@ -268,10 +261,11 @@ class SwinV2(nn.Module):
         table = resize_positions(self.positions, self.config.position_grid, grid, self.config.position_mode)
         return x + table.view(1, *grid, -1)
 
-    def through_stages(self, x: Tensor) -> list[tuple[int, Tensor]]:
+    def through_stages(self, x: Tensor, second: Tensor | None = None) -> list[tuple[int, Tensor]]:
+        """Each level's tokens, from those that enter the first stage and what joins them in the second."""
         tokens = []
         for stage, blocks in enumerate(self.stages):
-            x = self.after_stage(stage, blocks(x))
+            x = self.after_stage(stage, blocks(x, second if stage == 1 else None))
             if stage in self.config.levels:
                 tokens.append((stage, x))
         return tokens

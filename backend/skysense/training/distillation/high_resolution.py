@@ -1,69 +1,89 @@
-"""HR: the stem inherits EfficientNet-Lite0 up to stride 8 and stays frozen; the Swin stages learn Lite0's maps.
+"""HR: the stem inherits EfficientNet-Lite0 and stays frozen; the Swin stages learn the larger EfficientNet-Lite2.
 
-Lite0 sees the same augmented view. The blocks start as the identity (gain 0), the heads from a ridge fit; heads read
-the stream before the output norm, which would hide magnitudes.
+The teacher sees the same augmented view, and the same at half its size: what it says of the wider surroundings. The
+blocks start as the identity (gain 0) and the stem's channels must stay what they are, so that all that is learnt adds to
+them. Heads start from a ridge fit and read the stream before the output norm, which would hide magnitudes.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from skysense.models.skysense.lite0_stem import LITE0_WIDTH, Lite0Stem
+from skysense.models.layers import ChannelAffine
+from skysense.models.skysense.lite0_stem import Lite0Stem
 from skysense.models.skysense.model import LateralSum, SkySense
-from skysense.models.skysense.swin_v2 import ChannelAffine
 
 from .data import Image
 from .regression import Standardise, draw, principal_axes, regression, ridge, rows, train, turn, uniform
 from .settings import DistillSettings
-from .teachers import Lite0
+from .teachers import EfficientNetLite, Lite0
 
+TAUGHT_LEVELS = (0, 1, 1)
 FIT_VIEWS = 20  # batches that fit scales and heads
 CALIBRATION_VIEWS = 40
+SILENT = 1e-3  # deviation of a channel
 
 
 def distill_hr(
-    model: SkySense, images: Sequence[Image], teacher: Lite0, settings: DistillSettings, generator: torch.Generator
+    model: SkySense,
+    images: Sequence[Image],
+    lite0: Lite0,
+    lite2: EfficientNetLite,
+    settings: DistillSettings,
+    generator: torch.Generator,
 ) -> None:
     encoder, stem = model.hr_encoder, lite0_stem(model)
-    teacher.fill(stem)
+    lite0.fill(stem)
     stem.requires_grad_(False)
     _standardise_stem(model, stem, views(images, settings, generator, FIT_VIEWS))
 
-    def student(view: Tensor) -> list[Tensor]:
-        return [tokens.flatten(0, 2) for _, tokens in encoder.stream(model_input(model, view))]
-
     with torch.no_grad():
-        pairs = [(student(view), teacher(view)) for view in views(images, settings, generator, FIT_VIEWS)]
-        targets = [torch.cat([rows(maps[level]) for _, maps in pairs]) for level in (0, 1)]
+        found: list[tuple[list[Tensor], list[Tensor]]] = []
+        for view in views(images, settings, generator, FIT_VIEWS):
+            streams = encoder.through_stages(*stem(model_input(model, view)))
+            found.append(([tokens.flatten(0, 2) for _, tokens in streams], taught(lite2, view)))
+        targets = [torch.cat([rows(maps[i]) for _, maps in found]) for i in range(len(TAUGHT_LEVELS))]
         scales = [Standardise.of(target) for target in targets]
         heads = nn.ModuleList(
-            ridge(torch.cat([tokens[level] for tokens, _ in pairs]), scales[level](targets[level])) for level in (0, 1)
+            ridge(torch.cat([tokens[level] for tokens, _ in found]), scale(target))
+            for level, scale, target in zip(TAUGHT_LEVELS, scales, targets)
         )
 
     def loss(view: Tensor) -> Tensor:
         with torch.no_grad():
-            wanted = [scale(rows(level)) for scale, level in zip(scales, teacher(view))]
-        found = [head(tokens) for head, tokens in zip(heads, student(view))]
-        return torch.stack([regression(a, b) for a, b in zip(found, wanted)]).sum()
+            own = stem(model_input(model, view))
+            wanted = [scale(rows(target)) for scale, target in zip(scales, taught(lite2, view))]
+        streams = [tokens for _, tokens in encoder.through_stages(*own)]
+        kept = [F.smooth_l1_loss(tokens, start) for tokens, start in zip(streams, own)]
+        learnt = [
+            regression(head(streams[level].flatten(0, 2)), target)
+            for level, head, target in zip(TAUGHT_LEVELS, heads, wanted)
+        ]
+        return torch.stack([*kept, *learnt]).sum()
 
     batches = views(images, settings, generator, settings.hr_steps)
     train("HR", [encoder, heads], loss, batches, settings.hr_steps, settings.lr_hr, settings)
     _calibrate(model, views(images, settings, generator, CALIBRATION_VIEWS))
 
 
+def taught(teacher: EfficientNetLite, view: Tensor) -> list[Tensor]:
+    """The teacher's maps, each on the grid of its level in `TAUGHT_LEVELS`: of the view, and of its half size."""
+    half = F.interpolate(view, scale_factor=0.5, mode="bilinear", antialias=True)
+    fine, coarse = teacher(half)
+    surroundings = torch.cat([fine, F.interpolate(coarse, fine.shape[-2:], mode="bilinear")], dim=1)
+    return [*teacher(view), surroundings]
+
+
 def views(
     images: Sequence[Image], settings: DistillSettings, generator: torch.Generator, steps: int
 ) -> Iterator[Tensor]:
-    """Batches of augmented crops (B, 3, side, side) of 0..1; the last quarter of larger sides."""
-    for step in range(steps):
-        scale = 2 if step >= steps * 3 // 4 else 1
-        side, count = settings.hr_crop_px * scale, max(1, settings.hr_crops // scale**2)
-        yield torch.stack([_crop(images, side, settings, generator) for _ in range(count)])
+    """Batches of augmented crops (B, 3, side, side) of 0..1."""
+    for _ in range(steps):
+        yield torch.stack([_crop(images, settings.hr_crop_px, settings, generator) for _ in range(settings.hr_crops)])
 
 
 def model_input(model: SkySense, rgb: Tensor) -> Tensor:
@@ -95,12 +115,18 @@ def _crop(images: Sequence[Image], side: int, settings: DistillSettings, generat
 
 @torch.no_grad()
 def _standardise_stem(model: SkySense, stem: Lite0Stem, batches: Iterator[Tensor]) -> None:
-    """The stream starts from Lite0's 40 channels at mean 0 and deviation 1, then from mixtures of them."""
-    channels = Standardise.of(torch.cat([rows(stem.features(model_input(model, view))) for view in batches]))
-    mixtures = torch.randn(stem.projection.out_features - LITE0_WIDTH, LITE0_WIDTH) / math.sqrt(LITE0_WIDTH)
-    weight = torch.cat([torch.eye(LITE0_WIDTH), mixtures]) / channels.deviation
-    stem.projection.weight.copy_(weight)
-    stem.projection.bias.copy_(-weight @ channels.mean)
+    """The streams start from the inherited channels at mean 0 and deviation 1."""
+    found = [stem.features(model_input(model, view)) for view in batches]
+    for level, output in enumerate((stem.fine, stem.coarse)):
+        _standardise(output, torch.cat([rows(maps[level]) for maps in found]))
+
+
+def _standardise(output: ChannelAffine, values: Tensor) -> None:
+    """Mean 0 and deviation 1; some inherited channels never fire, and stay as they are."""
+    scale = Standardise.of(values)
+    deviation = torch.where(scale.deviation > SILENT, scale.deviation, 1.0)
+    output.scale.copy_(1 / deviation)
+    output.shift.copy_(-scale.mean / deviation)
 
 
 @torch.no_grad()
@@ -109,9 +135,7 @@ def _calibrate(model: SkySense, batches: Iterator[Tensor]) -> None:
     found = [[tokens for _, tokens in model.hr_encoder.stream(model_input(model, view))] for view in batches]
     outputs = [output for output in model.hr_encoder.outputs.values() if isinstance(output, ChannelAffine)]
     for level, output in enumerate(outputs):
-        scale = Standardise.of(torch.cat([maps[level].flatten(0, 2) for maps in found]))
-        output.scale.copy_(1 / scale.deviation)
-        output.shift.copy_(-scale.mean / scale.deviation)
+        _standardise(output, torch.cat([maps[level].flatten(0, 2) for maps in found]))
     if not isinstance(model.hr_neck, LateralSum):
         raise ValueError(f"{model.info.label} has no neck that joins HR levels.")
     axes = principal_axes(torch.cat([_joined([out(x) for out, x in zip(outputs, maps)]) for maps in found]))

@@ -10,9 +10,9 @@ class DistillSettings:
     """Steps and rates of each stage; chosen so that all of them take about six minutes on one core."""
 
     seed: int = 0
-    hr_steps: int = 500  # the losses are flat from 300 on
-    hr_crop_px: int = 128  # sides of the first three quarters; twice that, on fewer crops, for the rest
-    hr_crops: int = 4
+    hr_steps: int = 60
+    hr_crop_px: int = 256
+    hr_crops: int = 3
     hr_zoom: tuple[float, float] = (0.4, 1.0)  # pictures are shrunk by a factor drawn from this range
     s2_steps: int = 150
     s1_steps: int = 120
@@ -22,7 +22,7 @@ class DistillSettings:
     frames: int = 48  # a step, S1
     positions: int = 512  # a step, fusion
     pair_days: int = 40  # S1 and S2 count as one date within this
-    lr_hr: float = 2e-3
+    lr_hr: float = 1e-3
     lr_s2: float = 1e-3
     lr_s1: float = 2e-3
     lr_fusion: float = 1e-3

