@@ -69,8 +69,10 @@ def test_tiles_leave_no_seams(request_of, tmp_path):
     apply_model.run(request_of, SilentReport())
     tiled = replace(request_of, output_path=str(tmp_path / "tiled.tif"), confidence_path=None, tile_px=64)
     apply_model.run(tiled, SilentReport())
-    # Half of all pixels of a head that nobody trained are near a tie, and its group norms see the tile.
-    assert (read(tiled.output_path) == read(request_of.output_path)).mean() > 0.97
+    same = read(tiled.output_path) == read(request_of.output_path)
+    # Group norms see the tile: of three classes that nobody trained, pixels near a tie may turn, no others.
+    sure = read(request_of.confidence_path) >= 50
+    assert 0.5 < sure.mean() and same[sure].all() and same.mean() > 0.97
 
 
 def test_the_extents_polygon_bounds_the_classes(request_of):
