@@ -16,7 +16,7 @@ from ..settings import Settings
 from .pretraining_data import PretrainingData
 
 # Parameters of the backend's presets, in millions: docs/models.md, `skysense models --table`.
-SIZES = (("nano", 3.56), ("tiny", 54.0), ("base", 419.3), ("huge", 2078.4))
+SIZES = (("nano", 4.45), ("tiny", 54.0), ("base", 419.3), ("huge", 2078.4))
 WITH_WEIGHTS = "nano"  # whose weights come with the plugin
 RANDOM, FILE = "", "file"
 

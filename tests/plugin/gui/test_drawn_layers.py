@@ -92,6 +92,7 @@ def test_a_job_draws_first_and_a_second_one_draws_nothing(dock, scene, wait, cac
     dock.options.area.choice.setCurrentIndex(VIEW)
     stages = []
     dock.runner.began.connect(lambda request, handle: stages.append(request))
+    wait(dock.features.run_button.isEnabled)
     dock.features.run_button.click()
     wait(lambda: QgsProject.instance().mapLayersByName("Feature map"), 120)
     (picture,) = cache.iterdir()
@@ -109,6 +110,7 @@ def test_a_job_draws_first_and_a_second_one_draws_nothing(dock, scene, wait, cac
 
 
 def test_drawing_can_be_cancelled_and_leaves_nothing(dock, scene, wait, cache):
+    wait(dock.features.run_button.isEnabled)
     dock.features.run_button.click()
     wait(lambda: dock.jobs.busy)
     dock.jobs.cancel_button.click()
