@@ -39,7 +39,7 @@ class PretrainingForm(QWidget):
         self.data = PretrainingData()
         self.preset = QComboBox()
         for key, millions in SIZES:
-            self.preset.addItem(self.tr("{}: {:,.1f} million parameters").format(key, millions), key)
+            self.preset.addItem(self.tr("{}: {:,g} million parameters").format(key, millions), key)
         self.preset.currentIndexChanged.connect(self._check)
         self.start_from = QComboBox()
         for key, label in (
