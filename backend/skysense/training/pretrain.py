@@ -44,7 +44,7 @@ class Moment:
     waited: float  # of them, for data
     rate: float  # learning rate
     momentum: float  # of the teacher
-    flops: float  # forward and backward; NaN where they cannot be counted
+    flops: float  # of the encoders, forward and backward; NaN where they cannot be counted
     # Where the step is logged; else None and empty.
     loss: float | None = None
     parts: dict[str, float] | None = None
@@ -132,12 +132,13 @@ class Pretraining:
         fused, regions = [], []
         for part in parts:
             batch = part.to(self.device)
-            found = self._backward(batch)
+            found = self._gradients(batch)
             cells, of_cells = _in_regions(self.student.encoder, batch, found)
             fused.append(cells)
             regions.append(of_cells)
         with record_function("update"):
             momentum = self._update(fused, regions, number)
+        self._count(batch)
         return found, share * settings.learning_rate, momentum
 
     def _update(self, fused: list[Tensor], regions: list[Tensor], number: int) -> float:
@@ -160,20 +161,29 @@ class Pretraining:
         self._objective.move_centres()
         return momentum
 
-    def _backward(self, batch: StepBatch) -> Losses:
-        sensors = batch.large.scenes.sensors
-        if sensors in self._flops or self.ranks.world > 1:  # counted once; sharded products are not understood
-            return self._gradients(batch)
-        with FlopCounterMode(display=False) as counter:
-            found = self._gradients(batch)
-        self._flops[sensors] = float(counter.get_total_flops()) * self.settings.accumulate
-        return found
-
     def _gradients(self, batch: StepBatch) -> Losses:
         found = self._objective(self.student, self.teacher, self._start, batch)
         with record_function("backward"):
             torch.autograd.backward(found.total / self.settings.accumulate)
         return found
+
+    @torch.no_grad()
+    def _count(self, batch: StepBatch) -> None:
+        """FLOPs of a step with these sensors, once: the encoders' forward passes, backward counted as twice as much.
+
+        In passes of their own, since a counter changes which kernels run, and with them the last bits of a step.
+        """
+        sensors = batch.large.scenes.sensors
+        if sensors in self._flops or self.ranks.world > 1:  # sharded products are not understood
+            return
+        encoder, passes = self.student.encoder, []
+        for views in (batch.large, batch.small):
+            with FlopCounterMode(display=False) as counter:
+                if views is not None:
+                    encoder.features(views.scenes)
+            passes.append(counter.get_total_flops())
+        large, small = passes
+        self._flops[sensors] = float(3 * (large + small) + large) * self.settings.accumulate  # the teacher sees the large ones
 
     def _report(self, found: Losses, part: StepBatch) -> dict[str, object]:
         """What is logged: the losses as means over ranks."""

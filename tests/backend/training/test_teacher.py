@@ -8,7 +8,7 @@ from skysense.training.teacher import follow, momentum_at, teacher_of
 
 
 def test_average_is_exact_and_without_gradients() -> None:
-    student = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2))
+    student = nn.Sequential(nn.Linear(3, 2), nn.BatchNorm1d(2)).double()
     teacher = teacher_of(student)
     before = [parameter.clone() for parameter in teacher.parameters()]
     with torch.no_grad():
@@ -17,9 +17,17 @@ def test_average_is_exact_and_without_gradients() -> None:
     student[1].running_mean.fill_(7)
     follow(teacher, student, 0.75)
     for old, found, ours in zip(before, teacher.parameters(), student.parameters()):
-        assert torch.equal(found, 0.75 * old + 0.25 * ours)
+        assert torch.allclose(found, 0.75 * old + 0.25 * ours, rtol=0, atol=1e-15)
         assert not found.requires_grad and ours.requires_grad
     assert torch.equal(teacher[1].running_mean, student[1].running_mean)
+
+
+def test_what_does_not_learn_stays_bit_for_bit() -> None:
+    student = nn.Linear(30, 20)
+    teacher = teacher_of(student)
+    for _ in range(5):
+        follow(teacher, student, 0.996)
+    assert torch.equal(teacher.weight, student.weight)
 
 
 def test_momentum_rises_by_a_cosine() -> None:

@@ -184,6 +184,14 @@ class Place:
 
 
 def keep(ours: Features, start: Features) -> Tensor:
-    """L_keep: 1 - cosine between the student's maps and those of the weights it started from, mean over maps."""
+    """L_keep: 1 - cosine between the student's maps and those of the weights it started from, mean over maps.
+
+    Cells of which the start says nothing (nobody saw them, a single date has no season) are left out.
+    """
     pairs = [(ours.levels[name], start.levels[name]) for name in ours.levels] + [(ours.fused, start.fused)]
-    return torch.stack([(1 - F.cosine_similarity(a.float(), b.float(), dim=1)).mean() for a, b in pairs]).mean()
+    losses = []
+    for a, b in pairs:
+        said = b.ne(0).any(dim=1)  # (B, h, w)
+        if said.any():
+            losses.append((1 - F.cosine_similarity(a.float(), b.float(), dim=1))[said].mean())
+    return torch.stack(losses).mean()
