@@ -117,6 +117,7 @@ def _train(place: RunFolder, device: torch.device, ranks: Ranks, report: Report)
         story.tell_state("saving", saved)
     kept.wait()
     _write_weights(place, training, digest, ranks)
+    ranks.meet(device)  # nobody leaves while another still needs it
     if story is not None:
         story.tell_state(state, training.step)
         story.close()
