@@ -69,9 +69,14 @@ def add_training(commands: Any) -> None:
     pretrain.add_argument("--batch", type=whole_from(1), default=8, help="samples a step, over all processes")
     pretrain.add_argument("--accumulate", type=whole_from(1), default=1, help="parts of a batch, one after the other")
     pretrain.add_argument("--learning-rate", type=number, default=5e-4)
-    pretrain.add_argument("--momentum", type=number, help="of the teacher at the first step (default: 0.996, less below 2500 steps)")
+    pretrain.add_argument(
+        "--momentum", type=number, help="of the teacher at the first step (default: 0.996, less below 2500 steps)"
+    )
     pretrain.add_argument("--contrast", default="sinkhorn", help="sinkhorn, centring, info-nce (default: sinkhorn)")
     pretrain.add_argument("--local-views", type=whole_from(0), default=4, help="small views of each sample")
+    pretrain.add_argument(
+        "--view-dates", type=whole_from(1), nargs=2, default=(20, 10), metavar=("S2", "S1"), help="of a series (default: 20 10)"
+    )
     pretrain.add_argument("--save-memory", action="store_true", help="compute a part of the activations again")
     pretrain.add_argument("--save-every", type=whole_from(1), default=100, metavar="STEPS")
     pretrain.add_argument("--log-every", type=whole_from(1), default=5, metavar="STEPS")
@@ -160,7 +165,7 @@ def _pretrain(options: argparse.Namespace) -> int:
             log_every=options.log_every,
             workers=options.workers,
             seed=options.seed,
-            views=ViewSettings(local_views=options.local_views),
+            views=ViewSettings(local_views=options.local_views, s2_dates=options.view_dates[0], s1_dates=options.view_dates[1]),
         )
         new = pretrain.NewRun(tuple(Path(absolute(folder)) for folder in options.shards), settings)
     with BarReport() as report:

@@ -23,7 +23,7 @@ from skysense.scene.grid import Window
 from skysense.scene.open import open_raster
 from skysense.scene.read import SceneReader
 from skysense.training.labels import read_labels
-from skysense.training.plain_folders import Place, find_places
+from skysense.training.plain_folders import Place, find_places, held_out
 from skysense.training.plain_windows import PlaceWindows, find_classes
 from skysense.training.shard_writer import ShardWriter, finished
 from skysense.training.shards import MANIFEST, Sample, file_digest
@@ -99,6 +99,12 @@ def _check(request: MakeShards) -> None:
     for folder in request.folders:
         if not Path(folder).is_dir():
             raise RequestError(f"There is no folder {folder}.", "Choose a folder on this computer.")
+    for part in request.hold_out:  # a slip of the pen would let a model learn from what it is judged by
+        if not any(held_out(path, [part]) for folder in request.folders for path in Path(folder).rglob("*")):
+            raise RequestError(
+                f"Nothing below the folders has “{part}” in its path: it would keep nothing apart.",
+                "Write the part as it stands in the files' paths, capital letters and spaces too.",
+            )
 
 
 def _windows(

@@ -271,6 +271,12 @@ def test_folders_are_cut_with_their_masks_and_held_out_parts_are_not_read(sets: 
         np.testing.assert_array_equal(last.arrays["hr"][:3], (file.read()[:, -256:, -256:] / np.float32(255)).astype(np.float16))
 
 
+def test_what_holds_nothing_out_is_refused(sets: Path, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="“Town 1” in its path"):
+        make(None, tmp_path / "out", folders=(str(sets),), hold_out=("park_0", "Town 1"))
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_plot_is_one_sample_with_all_sensors(sets: Path, tmp_path: Path) -> None:
     _, shards = make(None, tmp_path / "out", folders=(str(sets / "plots"),), window_px=0)
     assert len(shards) == 1
