@@ -113,6 +113,7 @@ def train(desktop: Desktop) -> None:
     desktop.ask("dock().training.close() and iface.messageBar().clearWidgets()")
     desktop.click('where("options.models_button")')
     desktop.wait("dock().models is not None", 10)
+    desktop.ask("show_models_in('~/.local/share/skysense-qgis/models')")  # no folder of this machine
     desktop.ask("dock().models.list.setCurrentRow(1)")
     time.sleep(3)
     desktop.picture(IMAGES / "models.png")

@@ -20,7 +20,7 @@ from qgis.core import (
     QgsProcessingParameterString,
 )
 
-from ..client.pretraining import BUNDLED, RunError, RunOptions, begin, remember
+from ..client.pretraining import BUNDLED, RunError, RunOptions, begin, remember, uneven_parts
 from ..client.run_folder import WEIGHTS, Begun, LoggedStep, LogTail, RunStatus, ask_to_stop, look, stop_was_asked
 from .base import SkySenseAlgorithm
 
@@ -50,12 +50,20 @@ class PretrainAlgorithm(SkySenseAlgorithm):
         "NEAR": "With little imagery: what the encoder knows is kept, and features change less.",
         "STEPS": "More steps take longer and may learn more.",
         "BATCH": "Places in one step. More make steadier steps and take more memory.",
+        "ACCUMULATE": (
+            "A batch goes through in so many equal parts, one after the other. With more parts a large batch fits into little "
+            "memory; a step takes no less time, and places are compared within a part only. 1: all at once."
+        ),
+        "LEARNING_RATE": (
+            "How far a step changes the encoder. Smaller learns more slowly, but keeps more of what it knows; too large, and "
+            "the loss rises, or the run ends because it is no number any more."
+        ),
         "SEED": "The same seed draws the same samples again.",
         "RUN": "A new folder, or that of the run to go on with.",
     }
 
     def initAlgorithm(self, configuration=None) -> None:
-        integer = Qgis.ProcessingNumberParameterType.Integer
+        integer, double = Qgis.ProcessingNumberParameterType.Integer, Qgis.ProcessingNumberParameterType.Double
         folder = QgsProcessingParameterFile.Behavior.Folder
         self.addParameter(QgsProcessingParameterFile("SHARDS", self.tr("Folder of shards"), folder, optional=True))
         self.add_advanced(QgsProcessingParameterString("MORE_SHARDS", self.tr("More folders of shards"), optional=True))
@@ -73,13 +81,29 @@ class PretrainAlgorithm(SkySenseAlgorithm):
         self.add_advanced(QgsProcessingParameterBoolean("NEAR", self.tr("Stay near these weights"), False))
         self.addParameter(QgsProcessingParameterNumber("STEPS", self.tr("Steps"), integer, 1000, minValue=1))
         self.addParameter(QgsProcessingParameterNumber("BATCH", self.tr("Batch"), integer, 8, minValue=1, maxValue=65_536))
-        self.add_advanced(
-            QgsProcessingParameterNumber("SEED", self.tr("Seed"), integer, 0, minValue=0, maxValue=2**31 - 1)
-        )
+        for name, text, kind, default, least, most in (
+            ("ACCUMULATE", "Gradient accumulation: parts of a batch", integer, 1, 1, 65_536),
+            ("LEARNING_RATE", "Learning rate", double, 5e-4, 1e-7, 1.0),
+            ("SEED", "Seed", integer, 0, 0, 2**31 - 1),
+        ):
+            self.add_advanced(
+                QgsProcessingParameterNumber(name, self.tr(text), kind, default, minValue=least, maxValue=most)
+            )
         self.add_device()
         self.addParameter(QgsProcessingParameterFolderDestination("RUN", self.tr("Folder of the run")))
         self.addOutput(QgsProcessingOutputFile("WEIGHTS", self.tr("Encoder")))
         self.addOutput(QgsProcessingOutputNumber("STEP", self.tr("Steps done")))
+
+    def checkParameterValues(self, parameters, context) -> tuple[bool, str]:
+        """Also whether they make a run, before it is started."""
+        fine, reason = super().checkParameterValues(parameters, context)
+        if not fine:
+            return False, reason
+        try:
+            self.options(parameters, context)
+        except QgsProcessingException as error:
+            return False, str(error)
+        return True, ""
 
     def processAlgorithm(self, parameters, context, feedback) -> dict:
         folder = Path(self.parameterAsFileOutput(parameters, "RUN", context))
@@ -103,7 +127,7 @@ class PretrainAlgorithm(SkySenseAlgorithm):
         return results
 
     def options(self, parameters, context) -> RunOptions | None:
-        """Of a new run; None where one goes on."""
+        """Of a new run; None where one goes on. Raises QgsProcessingException: they do not fit each other."""
         first = self.parameterAsFile(parameters, "SHARDS", context)
         more = self.parameterAsString(parameters, "MORE_SHARDS", context).split(";")
         shards = tuple(path for path in (first, *(entry.strip() for entry in more)) if path)
@@ -113,13 +137,19 @@ class PretrainAlgorithm(SkySenseAlgorithm):
         file = self.parameterAsFile(parameters, "START_FILE", context)
         if start == FROM_FILE and not file:
             raise QgsProcessingException(self.tr("Choose the file of weights to start from."))
+        batch = self.parameterAsInt(parameters, "BATCH", context)
+        accumulate = self.parameterAsInt(parameters, "ACCUMULATE", context)
+        if uneven_parts(batch, accumulate):
+            raise QgsProcessingException(uneven_parts(batch, accumulate))
         return RunOptions(
             shards=shards,
             preset=self.parameterAsEnumString(parameters, "PRESET", context),
             start={FROM_BUNDLED: BUNDLED, FROM_RANDOM: "", FROM_FILE: file}[start],
             near=self.parameterAsBool(parameters, "NEAR", context),
             steps=self.parameterAsInt(parameters, "STEPS", context),
-            batch=self.parameterAsInt(parameters, "BATCH", context),
+            batch=batch,
+            accumulate=accumulate,
+            learning_rate=self.parameterAsDouble(parameters, "LEARNING_RATE", context),
             seed=self.parameterAsInt(parameters, "SEED", context),
             device=self.parameterAsString(parameters, "DEVICE", context),
         )

@@ -36,15 +36,35 @@ class RunOptions:
     near: bool = False  # whether features stay near those of the weights it starts from
     steps: int = 1000
     batch: int = 8
+    accumulate: int = 1  # equal parts that a batch goes through in
+    learning_rate: float = 5e-4
     seed: int = 0
     device: str = "auto"
 
     def arguments(self) -> list[str]:
         """Of `skysense pretrain`."""
         start = ["--start", self.start, *(["--keep", "1"] if self.near else [])] if self.start else []
-        numbers = {"--preset": self.preset, "--steps": self.steps, "--batch": self.batch, "--seed": self.seed}
+        numbers = {
+            "--preset": self.preset,
+            "--steps": self.steps,
+            "--batch": self.batch,
+            "--accumulate": self.accumulate,
+            "--learning-rate": self.learning_rate,
+            "--seed": self.seed,
+        }
         pairs = [part for name, value in numbers.items() for part in (name, str(value))]
         return ["--shards", *self.shards, *pairs, *start, "--device", self.device]
+
+
+def uneven_parts(batch: int, parts: int) -> str:
+    """Why the engine would refuse to accumulate a batch over so many parts; empty if it would not."""
+    if batch % parts == 0:
+        return ""
+    fitting = batch - batch % parts or parts
+    return (
+        f"A batch of {batch:,} cannot be split into {parts:,} equal parts for gradient accumulation. "
+        f"Choose a batch that {parts:,} divides, such as {fitting:,}, or other parts; 1 always fits."
+    )
 
 
 def begin(folder: Path, options: RunOptions | None) -> Begun:

@@ -8,9 +8,19 @@ from pathlib import Path
 
 from qgis.gui import QgsFileWidget
 from qgis.PyQt.QtCore import pyqtSignal
-from qgis.PyQt.QtWidgets import QCheckBox, QComboBox, QFormLayout, QLabel, QPushButton, QSpinBox, QVBoxLayout, QWidget
+from qgis.PyQt.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QLabel,
+    QPushButton,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 
-from ..client.pretraining import BUNDLED, RunOptions
+from ..client.pretraining import BUNDLED, RunOptions, uneven_parts
 from ..paths import models_folder
 from ..settings import Settings
 from .pretraining_data import PretrainingData
@@ -57,6 +67,22 @@ class PretrainingForm(QWidget):
         self.steps = _counter(1, 10_000_000, 1000)
         self.batch = _counter(1, 65_536, 8)
         self.batch.setToolTip(self.tr("Places in one step. More make steadier steps and take more memory."))
+        self.batch.valueChanged.connect(self._check)
+        self.accumulate = _counter(1, 65_536, 1)
+        self.accumulate.setToolTip(
+            self.tr(
+                "A batch goes through in so many equal parts, one after the other. With more parts a large batch fits into "
+                "little memory; a step takes no less time, and places are compared within a part only. 1: all at once."
+            )
+        )
+        self.accumulate.valueChanged.connect(self._check)
+        self.learning_rate = RateBox(1e-7, 1.0, 5e-4)
+        self.learning_rate.setToolTip(
+            self.tr(
+                "How far a step changes the encoder. Smaller learns more slowly, but keeps more of what it knows; too large, "
+                "and the loss rises, or the run ends because it is no number any more."
+            )
+        )
         self.seed = _counter(0, 2**31 - 1, 0)
         self.device = QComboBox()
         for key, label in (("auto", self.tr("Automatic")), ("cpu", self.tr("Processor")), ("cuda", self.tr("Graphics card"))):
@@ -79,6 +105,8 @@ class PretrainingForm(QWidget):
         form.addRow(self.tr("Start from"), start)
         form.addRow(self.tr("Steps"), self.steps)
         form.addRow(self.tr("Batch"), self.batch)
+        form.addRow(self.tr("Gradient accumulation"), self.accumulate)
+        form.addRow(self.tr("Learning rate"), self.learning_rate)
         form.addRow(self.tr("Device"), self.device)
         form.addRow(self.tr("Seed"), self.seed)
         form.addRow(self.tr("Run folder"), self.folder)
@@ -110,6 +138,8 @@ class PretrainingForm(QWidget):
             near=self.near.isChecked(),
             steps=self.steps.value(),
             batch=self.batch.value(),
+            accumulate=self.accumulate.value(),
+            learning_rate=self.learning_rate.value(),
             seed=self.seed.value(),
             device=self.device.currentData(),
         )
@@ -132,9 +162,25 @@ class PretrainingForm(QWidget):
             missing = self.tr("Choose the file of weights to start from.")
         elif not self.folder.filePath():
             missing = self.tr("Choose a folder for the run.")
+        else:
+            missing = uneven_parts(self.batch.value(), self.accumulate.value())
         self.note.setText(missing)
         self.note.setVisible(bool(missing))
         self.start_button.setEnabled(not missing)
+
+
+class RateBox(QDoubleSpinBox):
+    """A small number in full, without zeros at its end; its arrows change it by a hundredth to a tenth."""
+
+    def __init__(self, least: float, most: float, value: float) -> None:
+        super().__init__()
+        self.setDecimals(7)
+        self.setRange(least, most)
+        self.setStepType(QDoubleSpinBox.StepType.AdaptiveDecimalStepType)
+        self.setValue(value)
+
+    def textFromValue(self, value: float) -> str:
+        return super().textFromValue(value).rstrip("0").rstrip(self.locale().decimalPoint())
 
 
 def free_run_folder() -> Path:

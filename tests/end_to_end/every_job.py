@@ -87,4 +87,5 @@ def requests(folder: Path, labels: str, tile_px: int = 0) -> dict[str, object]:
         ),
         "train": r.TrainSegmentation(drone, labels, None, "value", model, "buildings", steps=60),
         "apply": r.ApplyModel(drone, model, str(folder / "classes.tif"), str(folder / "confidence.tif"), tile_px=tile_px),
+        "shards": r.MakeShards(drone, str(folder / "shards")),
     }  # fmt: skip

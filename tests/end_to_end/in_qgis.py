@@ -7,6 +7,7 @@ answer goes to `answer` as JSON.
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from qgis.core import (
@@ -97,6 +98,14 @@ def choose_labels(name, field, steps=40):
     train.field.setField(field)
     train.steps.setValue(steps)
     return [train.labels.currentLayer().name(), train.field.currentField()]
+
+
+def show_models_in(home):
+    """The window of models as it is where the user's own lie in that folder; their keys are their files."""
+    paths = {card.key: f"{home}/{Path(card.path).name}" for card in dock().cards if card.key == card.path}
+    shown = [replace(card, key=paths[card.key], path=paths[card.key]) if card.key in paths else card for card in dock().cards]
+    dock().models.set_models(tuple(shown))
+    return sorted(paths.values())
 
 
 def reload():

@@ -32,12 +32,15 @@ def words_of(folder: Path) -> list[str]:
 
 def test_a_run_is_followed_and_its_encoder_told(run, feedback, tmp_path):
     folder = tmp_path / "run"
-    results = run(SHARDS="/shards", MORE_SHARDS=" /more; ", STEPS=12, BATCH=2, START=1, PRESET="tiny", DEVICE="cpu", RUN=str(folder))
+    results = run(
+        SHARDS="/shards", MORE_SHARDS=" /more; ", STEPS=12, BATCH=2, ACCUMULATE=2, LEARNING_RATE=1e-5, START=1, PRESET="tiny",
+        DEVICE="cpu", RUN=str(folder),
+    )  # fmt: skip
     assert results == {"RUN": str(folder), "STEP": 12, "WEIGHTS": str(folder / "weights.safetensors")}
     assert "Step 12, loss 0.417, 40 samples a second" in feedback.infos and len(feedback.infos) >= 12
     assert words_of(folder) == [
-        str(folder), "--shards", "/shards", "/more", "--preset", "tiny", "--steps", "12", "--batch", "2", "--seed", "0",
-        "--device", "cpu",
+        str(folder), "--shards", "/shards", "/more", "--preset", "tiny", "--steps", "12", "--batch", "2", "--accumulate", "2",
+        "--learning-rate", "1e-05", "--seed", "0", "--device", "cpu",
     ]  # fmt: skip
     assert [(entry.folder, entry.keep) for entry in known_runs()] == [(str(folder), True)]  # the panel finds it
 
@@ -67,11 +70,24 @@ def test_a_cancel_saves_and_the_same_folder_goes_on(run, context, feedback, tmp_
         ({"SHARDS": "/shards", "SEED": 1}, "There are no shards there. Make some first."),
         ({"SHARDS": "/shards", "SEED": 2}, "The loss was no number.*lower learning rate"),
         ({"SHARDS": "/shards", "START": 2}, "Choose the file of weights"),
+        ({"SHARDS": "/shards", "ACCUMULATE": 3}, "A batch of 8 cannot be split into 3 equal parts.*such as 6"),
     ],
 )
 def test_what_goes_wrong_is_a_sentence_with_a_remedy(run, tmp_path, parameters, sentence):
     with pytest.raises(QgsProcessingException, match=sentence):
         run(RUN=str(tmp_path / "run"), STEPS=10, **parameters)
+
+
+def test_parts_that_do_not_fit_are_told_in_the_dialog(provider, context, tmp_path):
+    """Nor are they asked of a run that goes on; models and tasks, which skip the dialog's question, hear it at the start."""
+    algorithm = QgsApplication.processingRegistry().algorithmById("skysense:pretrain")
+    parameters = {"SHARDS": "/shards", "BATCH": 8, "ACCUMULATE": 3, "RUN": str(tmp_path / "run")}
+    fine, reason = algorithm.checkParameterValues(parameters, context)
+    assert not fine and "Choose a batch that 3 divides" in reason
+    assert algorithm.checkParameterValues({**parameters, "ACCUMULATE": 4}, context) == (True, "")
+    assert algorithm.checkParameterValues({"ACCUMULATE": 3, "RUN": str(tmp_path / "run")}, context) == (True, "")
+    with pytest.raises(QgsProcessingException, match="cannot be split"):
+        algorithm.create().options(parameters, context)
 
 
 def test_layers_folders_and_labels_become_a_request(request_of, data, labels, tmp_path):

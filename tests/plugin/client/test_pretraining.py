@@ -44,7 +44,8 @@ def test_a_run_is_followed_to_its_end(runs, wait, tmp_path):
     assert "training" in seen and seen[-1] == "finished" and run.status.fraction == 1.0
     said = json.loads((run.folder / "output.log").read_text().splitlines()[0])
     assert said["words"] == [
-        str(run.folder), "--shards", "/shards", "--preset", "tiny", "--steps", "15", "--batch", "3", "--seed", "0",
+        str(run.folder), "--shards", "/shards", "--preset", "tiny", "--steps", "15", "--batch", "3", "--accumulate", "1",
+        "--learning-rate", "0.0005", "--seed", "0",
         "--start", "/w.safetensors", "--device", "cpu",
     ]  # fmt: skip
     assert not any(name.startswith(("QT_", "PYTHON", "QGIS", "GDAL")) for name in said["environment"])

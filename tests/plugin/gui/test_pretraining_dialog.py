@@ -67,6 +67,26 @@ def test_what_is_missing_is_said_before_it_can_start(dialog, dock, add_layer, wa
     wait(lambda: "1 layers: kampala_a" in form.data.layers_note.text())
 
 
+def test_the_learning_rate_and_the_parts_of_a_batch(filled):
+    def said(option: str) -> str:
+        words = filled.wanted_run().options.arguments()
+        return words[words.index(option) + 1]
+
+    assert (said("--learning-rate"), said("--accumulate"), filled.learning_rate.cleanText()) == ("0.0005", "1", "0.0005")
+    filled.learning_rate.stepUp()
+    assert filled.learning_rate.cleanText() == "0.00051"
+    filled.learning_rate.lineEdit().setText("0.00001")
+    filled.learning_rate.interpretText()
+    filled.accumulate.setValue(4)
+    assert (said("--learning-rate"), said("--accumulate")) == ("1e-05", "4") and filled.start_button.isEnabled()
+    filled.accumulate.setValue(3)
+    assert "A batch of 8 cannot be split into 3" in filled.note.text() and not filled.start_button.isEnabled()
+    filled.batch.setValue(2)
+    assert "such as 3, or" in filled.note.text() and not filled.start_button.isEnabled()
+    filled.batch.setValue(9)
+    assert not filled.note.isVisible() and filled.start_button.isEnabled()
+
+
 def test_a_run_is_watched_stopped_resumed_and_its_encoder_taken_up(dock, dialog, filled, wait, place, models):
     filled.steps.setValue(80)
     filled.start_button.click()
