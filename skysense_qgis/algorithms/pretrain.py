@@ -44,7 +44,7 @@ class PretrainAlgorithm(SkySenseAlgorithm):
     PARAMETER_HELP = {
         "SHARDS": "A folder that “Make shards for pretraining” wrote. Empty: the run in the folder below goes on.",
         "MORE_SHARDS": "Other such folders, with semicolons between.",
-        "PRESET": "nano has 3.6 million parameters and learns on a processor; huge, 2,078 million, needs a large graphics card.",
+        "PRESET": "nano has 4.45 million parameters and learns on a processor; huge, 2,078 million, needs a large graphics card.",
         "START": "Going on from weights takes far fewer steps. With the plugin come those of nano.",
         "START_FILE": "A .safetensors file of the same size.",
         "NEAR": "With little imagery: what the encoder knows is kept, and features change less.",

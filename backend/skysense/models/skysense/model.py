@@ -52,7 +52,7 @@ class SkySenseConfig:
     dates: str = "all"  # what gets date codes: "all" as in the paper, "s2" as in the released code, "none"
     region_side: int = 64  # region_side x region_side equal-area regions
     prototypes: int = 100  # of each region; 0: no geo-context
-    season: int = 0  # harmonics of the year that levels of their own hold; 0: none, as in the paper
+    season: int = 0  # harmonics of the year that levels of their own hold, with the bands as they are; 0: as in the paper
     hr_mean: tuple[float, ...] = IMAGENET_MEAN
     hr_std: tuple[float, ...] = IMAGENET_STD
     halo: tuple[int, int, int] = (0, 0, 0)  # pixels of hr, s2, s1 that a tile needs around it
@@ -197,13 +197,8 @@ class SkySense(Encoder):
 
     def encode_series(self, batch: SceneBatch, sensor: str) -> Tensor:
         """F_s2 or F_s1 on the sensor's own grid, each date alone: (B, T, D, h, w)."""
-        values = getattr(batch, sensor)
-        if values is None:
-            raise ValueError(f"The batch has no series of {sensor}.")
-        if sensor == "s2":
-            x, encoder = standardise_s2(values, batch.s2_bands, batch.s2_valid), self.s2_encoder
-        else:
-            x, encoder = standardise_s1(values, batch.s1_bands, batch.s1_valid), self.s1_encoder
+        x = standardise_series(batch, sensor)
+        encoder = self.s2_encoder if sensor == "s2" else self.s1_encoder
         dates = x.shape[1]
         bands = getattr(batch, f"{sensor}_bands")
         bands = None if bands is None else bands.repeat_interleave(dates, dim=0)
@@ -227,22 +222,26 @@ class SkySense(Encoder):
         self, batch: SceneBatch, sensor: str, grid: tuple[int, int], maps: dict[str, Tensor]
     ) -> tuple[Tensor, Tensor]:
         feature = self.encode_series(batch, sensor)  # (B, T, D, h, w)
-        samples, dates = feature.shape[:2]
-        valid = getattr(batch, f"{sensor}_valid")
-        valid = None if valid is None else valid.flatten(0, 1)
-        seen = cells_seen(valid, self.info.strides[sensor], feature.flatten(0, 1))
-        seen = seen.reshape(samples, dates, *seen.shape[1:])
-        dates_valid = getattr(batch, f"{sensor}_dates_valid")
-        if dates_valid is not None:
-            seen = seen & dates_valid[:, :, None, None]
+        seen = dates_seen(batch, sensor, self.info.strides[sensor], feature)
         maps[sensor] = mean_over_dates(feature, seen)
         if self.config.season:
+            maps[f"{sensor}_bands"] = self._bands(batch, sensor)
             maps[f"{sensor}_season"] = harmonics(feature, seen, getattr(batch, f"{sensor}_days"), self.config.season)
         if batch.sensors[0] != sensor:
             place = self._place(batch, sensor, feature, grid)
             if place is not None:
                 feature, seen = sample(feature, place, "bilinear"), sample(seen, place, "nearest")
         return feature, seen
+
+    def _bands(self, batch: SceneBatch, sensor: str) -> Tensor:
+        """The bands as the encoder gets them, mean over dates and how they change: (B, (1 + 2 K) C, H, W).
+
+        A pixel's own values, which tokens of several pixels blur.
+        """
+        x = standardise_series(batch, sensor)
+        seen = dates_seen(batch, sensor, 1, x)
+        change = harmonics(x, seen, getattr(batch, f"{sensor}_days"), self.config.season)
+        return torch.cat([mean_over_dates(x, seen), change], dim=1)
 
     # -- common grid and fusion --------------------------------------------------------------------------------------
     def _grid(self, batch: SceneBatch) -> tuple[int, int]:
@@ -308,6 +307,24 @@ def series_encoder(config: ViTConfig, semantic: SemanticConfig | None) -> ViT:
     return ViT(config) if semantic is None else UnannotatedViT(config, semantic)
 
 
+def standardise_series(batch: SceneBatch, sensor: str) -> Tensor:
+    """What the encoder of a series gets: (B, T, C, H, W)."""
+    values = getattr(batch, sensor)
+    if values is None:
+        raise ValueError(f"The batch has no series of {sensor}.")
+    standardise = standardise_s2 if sensor == "s2" else standardise_s1
+    return standardise(values, getattr(batch, f"{sensor}_bands"), getattr(batch, f"{sensor}_valid"))
+
+
+def dates_seen(batch: SceneBatch, sensor: str, stride: int, like: Tensor) -> Tensor:
+    """Where the ground was seen at each date, on the cells of a series like (B, T, D, h, w): (B, T, h, w) bool."""
+    valid = getattr(batch, f"{sensor}_valid")
+    seen = cells_seen(None if valid is None else valid.flatten(0, 1), stride, like.flatten(0, 1))
+    seen = seen.reshape(*like.shape[:2], *seen.shape[1:])
+    dates_valid = getattr(batch, f"{sensor}_dates_valid")
+    return seen if dates_valid is None else seen & dates_valid[:, :, None, None]
+
+
 def cells_seen(valid: Tensor | None, stride: int, like: Tensor) -> Tensor:
     """(B, H, W) -> (B, h, w): a cell counts as seen if any of its pixels is valid."""
     if valid is None:
@@ -351,6 +368,9 @@ def describe(config: SkySenseConfig, model: SkySense, digest: str = "untrained")
             width = config.fusion.width_in if config.fuses else vit.width
             levels[sensor] = Level(width, strides[sensor], sensor, f"{label} features, mean over dates")
             if config.season:
+                bands = (1 + 2 * config.season) * vit.channels
+                said = f"{label} bands, mean over dates and how they change over the year"
+                levels[f"{sensor}_bands"] = Level(bands, 1, sensor, said)
                 said = f"How {label} features change over the year"
                 levels[f"{sensor}_season"] = Level(2 * config.season * width, strides[sensor], sensor, said, series=True)
     probe_levels = tuple(levels)

@@ -43,6 +43,14 @@ class RunFolder:
         """Whether a run was ever started here."""
         return self._settings.is_file()
 
+    @property
+    def finished(self) -> bool:
+        """Whether the run reached its last step."""
+        try:
+            return bool(json.loads((self.path / "status.json").read_text(encoding="utf-8"))["state"] == "finished")
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
     def create(self, settings: PretrainSettings, shards: tuple[Path, ...], shards_digest: str) -> None:
         """Raises OutputError where the folder cannot be made or holds something else."""
         if self.path.exists() and (not self.path.is_dir() or any(path.name != OUTPUT for path in self.path.iterdir())):

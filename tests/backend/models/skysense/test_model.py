@@ -11,6 +11,7 @@ import torch
 from skysense.models.interface import SENSOR_ORDER, FeatureMap, SceneBatch
 from skysense.models.skysense.dynamic_world_stem import DynamicWorldStem
 from skysense.models.skysense.model import SkySense
+from skysense.models.skysense.normalise import S2_MEAN, S2_SCALE, S2_STD
 from skysense.models.skysense.presets import PRESETS, nano
 
 OFFICIAL_HUGE = {
@@ -111,6 +112,22 @@ def test_padding_of_a_ragged_series_changes_nothing(model: SkySense) -> None:
         s2_valid=torch.tensor([True] * 3 + [False] * 2)[None, :, None, None].expand(2, 5, 16, 16),
     )
     close(run(model, padded)["fused"].values, run(model, batch)["fused"].values)
+
+
+def test_a_level_holds_the_bands_of_each_pixel(model: SkySense) -> None:
+    """Mean over the dates that saw it, in the encoder's units, then its course over the year; no network in between."""
+    batch = only(scene(), ("s2",))
+    cloudy = torch.ones(2, 3, 16, 16, dtype=torch.bool)
+    cloudy[0, 1, 5, 6] = False
+    found = run(model, replace(batch, s2_valid=cloudy))["s2_bands"]
+    assert found.stride == 1 and found.values.shape == (2, 10 * (1 + 2 * 2), 16, 16)
+    standard = (batch.s2 * S2_SCALE - torch.tensor(S2_MEAN)[:, None, None]) / torch.tensor(S2_STD)[:, None, None]
+    close(found.values[1, :10], standard[1].mean(dim=0))
+    close(found.values[0, :10, 5, 6], standard[0, [0, 2], :, 5, 6].mean(dim=0))
+    assert found.values[0, 10:].abs().max() > 0.01
+    alone = run(model, replace(batch, s2=batch.s2[:, :1], s2_days=batch.s2_days[:, :1]))["s2_bands"].values
+    close(alone[:, :10], standard[:, 0])
+    assert not alone[:, 10:].any()
 
 
 def test_order_of_dates_changes_nothing(model: SkySense) -> None:

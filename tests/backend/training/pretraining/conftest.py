@@ -65,7 +65,7 @@ def sample(number: int) -> Sample:
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """14 samples: five with all sensors, five pictures, four series."""
     folder = tmp_path_factory.mktemp("shards")
-    with ShardWriter(folder, {}, 300_000) as writer:
+    with ShardWriter(folder, {"hold_out": []}, 300_000) as writer:
         for number in range(14):
             writer.write(number, sample(number), (0, 0, 64, 64))
         writer.finish(["made"], None, 14)
