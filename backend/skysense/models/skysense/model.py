@@ -370,7 +370,7 @@ def describe(config: SkySenseConfig, model: SkySense, digest: str = "untrained")
             if config.season:
                 bands = (1 + 2 * config.season) * vit.channels
                 said = f"{label} bands, mean over dates and how they change over the year"
-                levels[f"{sensor}_bands"] = Level(bands, 1, sensor, said)
+                levels[f"{sensor}_bands"] = Level(bands, 1, sensor, said, series=True)
                 said = f"How {label} features change over the year"
                 levels[f"{sensor}_season"] = Level(2 * config.season * width, strides[sensor], sensor, said, series=True)
     probe_levels = tuple(levels)
