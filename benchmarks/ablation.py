@@ -1,8 +1,10 @@
 """SkySense's ablation, repeated small: what do more sensors, alignment and prototypes each bring?
 
-    python benchmarks/ablation.py --sentinel2 SHARDS --both SHARDS --judge FOLDER --out FOLDER [--seeds 0 1 2] [--steps 50]
+    python benchmarks/ablation.py --sentinel2 SHARDS --both SHARDS --judge FOLDER --out FOLDER [--seeds 0 1 2] [--steps 50] \\
+        [--start WEIGHTS --keep 5]
 
-Four arms, each from random weights of nano and with the same steps: Sentinel-2 alone; with Sentinel-1; with L_align; with
+Four arms of nano, each with the same steps from random weights or those of `--start`: Sentinel-2 alone; with Sentinel-1; with
+L_align; with
 prototypes (arXiv 2312.10115, its ablation: 45.6, 47.0, 47.7, 48.2 mIoU). Each is judged by `skysense evaluate series` on a
 folder that none of them learnt from. A run that was stopped goes on.
 """
@@ -33,6 +35,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="runs, and ablation.json")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--steps", type=int, default=50)
+    parser.add_argument("--start", type=Path, help="weights (default: random ones)")
+    parser.add_argument("--keep", type=float, default=0.0, help="stay near the features of --start")
     options = parser.parse_args()
     rows = [one(arm, seed, options) for seed in options.seeds for arm in range(len(ARMS))]
     options.out.joinpath("ablation.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
@@ -47,7 +51,7 @@ def one(arm: int, seed: int, options: argparse.Namespace) -> dict[str, object]:
     new = None
     if not place.begun:
         shards = options.sentinel2 if arm == 0 else options.both
-        new = pretrain.NewRun((shards.resolve(),), settings(arm, seed, options.steps))
+        new = pretrain.NewRun((shards.resolve(),), settings(arm, seed, options))
     if not place.weights.is_file():
         pretrain.run(folder, "cpu", SilentReport(), new)
     logged = [json.loads(line) for line in (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -66,10 +70,17 @@ def one(arm: int, seed: int, options: argparse.Namespace) -> dict[str, object]:
     return row
 
 
-def settings(arm: int, seed: int, steps: int) -> PretrainSettings:
-    small = ViewSettings(local_views=1, s2_dates=6, s1_dates=4)
+def settings(arm: int, seed: int, options: argparse.Namespace) -> PretrainSettings:
     common = PretrainSettings(
-        steps=steps, seed=seed, teacher_momentum=momentum_for(steps), prototype_momentum=0.99, workers=0, save_every=50, views=small
+        start=None if options.start is None else str(options.start.resolve()),
+        keep=options.keep,
+        steps=options.steps,
+        seed=seed,
+        teacher_momentum=momentum_for(options.steps),
+        prototype_momentum=0.99,
+        workers=0,
+        save_every=50,
+        views=ViewSettings(local_views=1, s2_dates=6, s1_dates=4),
     )
     return replace(common, beta=0.1 if arm >= 2 else 0.0, prototypes=arm >= 3)
 

@@ -1,6 +1,6 @@
 """Step time of pretraining and its parts, images a second, share of the device's peak, memory.
 
-    python benchmarks/pretraining.py SHARDS [--preset nano] [--batch 8] [--steps 12] [--device auto] [--json OUT]
+    python benchmarks/pretraining.py SHARDS [--preset nano] [--batch 8] [--steps 12] [--view-dates 20 10] [--device auto] [--json OUT]
 
 Parts are those of the loop: waiting for data, teacher, student (both forward), losses, backward, update. One row for each
 kind of samples in the shards. The first two steps of each kind are left out.
@@ -24,6 +24,7 @@ from skysense.training.distributed import Ranks
 from skysense.training.pretrain import Moment, Pretraining
 from skysense.training.pretraining.settings import PretrainSettings
 from skysense.training.shards import ShardSet
+from skysense.training.views import ViewSettings
 
 PARTS = ("teacher", "student", "losses", "backward", "update")
 WARM_UP = 2
@@ -35,6 +36,7 @@ def main() -> None:
     parser.add_argument("--preset", default="nano")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--steps", type=int, default=12, help="of each kind of samples, at least")
+    parser.add_argument("--view-dates", type=int, nargs=2, default=(20, 10), metavar=("S2", "S1"), help="of a series")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -49,6 +51,7 @@ def main() -> None:
         steps=10_000,
         log_every=10_000,
         compiled=device.type == "cuda",
+        views=ViewSettings(s2_dates=options.view_dates[0], s1_dates=options.view_dates[1]),
     )
     found = measure(Pretraining(samples, settings, device, Ranks()), samples, options.steps)
     peak = rates.bf16 if precision == "bf16" else rates.fp32
