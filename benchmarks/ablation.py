@@ -4,9 +4,8 @@
         [--start WEIGHTS --keep 5]
 
 Four arms of nano, each with the same steps from random weights or those of `--start`: Sentinel-2 alone; with Sentinel-1; with
-L_align; with
-prototypes (arXiv 2312.10115, its ablation: 45.6, 47.0, 47.7, 48.2 mIoU). Each is judged by `skysense evaluate series` on a
-folder that none of them learnt from. A run that was stopped goes on.
+L_align; with prototypes (arXiv 2312.10115, its ablation: 45.6, 47.0, 47.7, 48.2 mIoU). Each is judged by `skysense evaluate
+series` on a folder that none of them learnt from. A run that was stopped goes on.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ ENCODERS: dict[str, EncoderEntry] = {
         licence="GPL-2.0-or-later; first layers of EfficientNet-Lite0 and Dynamic World (Apache-2.0)",
         description=(
             "The SkySense layout in a small size, for any computer: high-resolution RGB, Sentinel-2 and Sentinel-1 "
-            "series. Weights from a short distillation of open models; no official SkySense weights."
+            "series. Weights from open models and SkySense pretraining on little imagery; no official ones."
         ),
         weights="skysense-nano.safetensors",
     ),

@@ -1,1 +1,1 @@
-"""Training: fine-tuning on labels, distillation of the bundled weights."""
+"""Training: fine-tuning on labels, pretraining, distillation of what the bundled weights started from."""
