@@ -19,6 +19,7 @@ from .run_folder import OUTPUT, SETTINGS, STOP, Begun, RunStatus, ask_to_stop, l
 LOOK_MS = 500
 LOOKS_AT_ALL = 4
 BUNDLED = "bundled"  # as start: the weights that come with the plugin
+NEAR = "5"  # weight of staying near the weights of the start: that of the run which the bundled ones come from
 LARGEST_OUTPUT_BYTES = 4 * 2**20  # of output.log, which a resumed run continues
 
 
@@ -43,7 +44,7 @@ class RunOptions:
 
     def arguments(self) -> list[str]:
         """Of `skysense pretrain`."""
-        start = ["--start", self.start, *(["--keep", "1"] if self.near else [])] if self.start else []
+        start = ["--start", self.start, *(["--keep", NEAR] if self.near else [])] if self.start else []
         numbers = {
             "--preset": self.preset,
             "--steps": self.steps,

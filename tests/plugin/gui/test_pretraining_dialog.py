@@ -50,7 +50,7 @@ def test_what_is_missing_is_said_before_it_can_start(dialog, dock, add_layer, wa
     form.data.add(str(tmp_path))
     assert form.data.folders == (str(tmp_path),) and form.start_button.isEnabled()
     form.near.setChecked(True)
-    assert form.wanted_run().options.arguments()[-6:-2] == ["--start", "bundled", "--keep", "1"]
+    assert form.wanted_run().options.arguments()[-6:-2] == ["--start", "bundled", "--keep", "5"]
     form.preset.setCurrentIndex(1)  # of which no weights come along
     assert form.start_from.currentData() == RANDOM and not form.start_from.model().item(0).isEnabled()
     assert not form.near.isVisible() and "--keep" not in form.wanted_run().options.arguments()
