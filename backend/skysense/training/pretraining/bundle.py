@@ -3,7 +3,7 @@
     python -m skysense.training.pretraining.bundle RUN OUT
 
 OUT holds the run's teacher in float16. Its card is that of the weights which the run started from, with the run's settings
-and samples: so it tells the whole recipe, `distill` first.
+and samples added: so it tells the whole recipe, `distill` first, then one run after the other.
 """
 
 from __future__ import annotations
@@ -46,15 +46,18 @@ def bundle(run: Path, out: Path) -> str:
     start = Path(settings.start)
     plain = asdict(settings)
     del plain["start"]  # a path on one computer
+    before = read_card(start)
+    earlier = before.get("pretraining")
+    told = {
+        "start": weights_digest(start),
+        "settings": plain,
+        "samples": digest,
+        "cut_with": [_cut_with(folder) for folder in shards],
+    }
     card = {
-        **read_card(start),
+        **before,
         "what": "SkySense pretraining on little imagery, from a distillation of open models; no official SkySense weights",
-        "pretraining": {
-            "start": weights_digest(start),
-            "settings": plain,
-            "samples": digest,
-            "cut_with": [_cut_with(folder) for folder in shards],
-        },
+        "pretraining": [*(earlier if isinstance(earlier, list) else []), told],
     }
     model = PRESETS[settings.preset]()
     load_weights(model, place.weights)
